@@ -1,0 +1,1 @@
+"""Faults of policies, bundles and execution."""

@@ -1,0 +1,82 @@
+"""The face of a task: scene, start, measurements, success, expert and the randomization that makes sense for it.
+
+A task says everything in engine-neutral words, so that MuJoCo and the PyBullet twin run the very same one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashore.datasets.contract import Contract
+from ashore.sim.engine import Engine
+from ashore.sim.randomization import Draw, Randomization
+from ashore.sim.robot import Robot
+from ashore.sim.sensors import SensorSpec
+
+Array = NDArray[Any]
+
+
+class Judge(Protocol):
+    """Watches N episodes and gives the task's verdict; fed once a command period with the true state."""
+
+    def update(self, truth: Mapping[str, Array], time_s: float) -> None:
+        """Take in {name: (N, *shape)} as Task.measure gives it, at a time since reset."""
+
+    def success(self) -> Array:
+        """The verdict as of now (N,) bool."""
+
+    def terminated(self) -> Array:
+        """Whether the episode ended of itself, by success that will stay or by a crash (N,) bool."""
+
+    def metrics(self) -> dict[str, Array]:
+        """Named figures of each episode, {name: (N,)}, units in the names."""
+
+
+class Expert(Protocol):
+    """A program that solves the task from the true state; the source of demonstrations."""
+
+    def act(self, truth: Mapping[str, Array], time_s: float) -> Array:
+        """The action (N, Da) in contract order for the true observations (derived ones included) at this control step."""
+
+
+class Task(ABC):
+    """One task of one robot."""
+
+    name: str
+    """Registry name such as arm/pick-place."""
+    robot: Robot
+    contract: Contract
+    episode_s: float
+    """Time limit of an episode."""
+
+    @abstractmethod
+    def scene_path(self) -> Path:
+        """The MJCF of the whole scene, robot included."""
+
+    @abstractmethod
+    def randomization(self, level: str) -> Randomization:
+        """The randomization of this level: none, narrow or wide; start states vary at every level."""
+
+    @abstractmethod
+    def sensors(self) -> Mapping[str, SensorSpec]:
+        """How each measured observation is disturbed: {observation: names of its noise and delay parameters}."""
+
+    @abstractmethod
+    def reset(self, engine: Engine, ids: Array, draws: Sequence[Draw]) -> None:
+        """Place robot and objects of the simulations ids (K,) as their draws say."""
+
+    @abstractmethod
+    def measure(self, engine: Engine, draws: Sequence[Draw]) -> dict[str, Array]:
+        """The true value of every measured observation {name: (N, *shape)}, as the robot and its perception would give it."""
+
+    @abstractmethod
+    def judge(self, n: int) -> Judge:
+        """A judge for n episodes that start now."""
+
+    @abstractmethod
+    def expert(self, n: int, rng: np.random.Generator) -> Expert:
+        """An expert for n episodes that start now."""
