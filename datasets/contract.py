@@ -6,6 +6,7 @@ angles are radians; ROS and PyBullet orders are converted in the one adapter tha
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from ashore.datasets.errors import ContractMismatch, InvalidContract, InvalidSam
 Array = NDArray[Any]
 SCHEMA_VERSION = 1
 DTYPES = ("float32", "float64", "int64", "bool", "uint8")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 Kind = Literal["absolute", "relative", "velocity"]
 
 
@@ -53,6 +55,8 @@ class Feature:
     def faults(self) -> list[str]:
         """List what is wrong with this feature by itself."""
         found = []
+        if not NAME.fullmatch(self.name):
+            found.append(f"{self.name!r}: a name is a letter, then letters, digits and . _ -")
         if self.dtype not in DTYPES:
             found.append(f"{self.name}.dtype: {self.dtype!r}; valid: {quoted(DTYPES)}")
         if any(n <= 0 for n in self.shape):

@@ -4,6 +4,7 @@ One class a fault. Callers pass facts; the class composes the sentence in four p
 expected, the valid choices, the way out. The command line prints the sentence and exits with code 2.
 """
 
+import errno
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -60,3 +61,112 @@ class UnreadableFile(AshoreError):
 
     def __init__(self, path: Path | str, expected: str, problem: str, way_out: str) -> None:
         super().__init__(f"cannot read {path}: {problem}. Expected {expected}. {way_out}")
+
+
+class NotAStore(AshoreError):
+    """A folder that holds no episode store, or one whose description is damaged."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(
+            f"{path} is not a readable episode store: {problem}. Expected a folder with store.json, contract.json and "
+            "episodes/. Give the folder that `ashore collect --out` or `ashore datasets import --out` made, or restore "
+            "it from a copy."
+        )
+
+
+class StoreExists(AshoreError):
+    """A store is to be made where something is already."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} already exists and is not empty. Choose another folder, or open the store that is there."
+        )
+
+
+class StoreLocked(AshoreError):
+    """A second process wants to write a store."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(
+            f"{path} is being written by {holder}. A store has one writer at a time. "
+            "Wait until it ends or stop it, or write to another folder; reading is always possible."
+        )
+
+
+class ReadOnlyStore(AshoreError):
+    """A store that was opened for reading is written to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} was opened for reading only. Open it without readonly=True to write.")
+
+
+class StorageFailed(AshoreError):
+    """The disk refused; what was committed before is untouched."""
+
+    def __init__(self, path: Path | str, doing: str, error: OSError) -> None:
+        advice = _STORAGE_ADVICE.get(error.errno or 0, "Check the disk and the folder's permissions")
+        super().__init__(
+            f"cannot {doing} in {path}: {error.strerror or error}. Every committed episode is untouched. "
+            f"{advice}, and try again."
+        )
+
+
+_STORAGE_ADVICE = {
+    errno.ENOSPC: "Free some space or choose a folder on another disk",
+    errno.EDQUOT: "Free some of your quota or choose a folder on another disk",
+    errno.EFBIG: "Raise the file-size limit (ulimit -f)",
+    errno.EROFS: "Mount the disk for writing or choose another folder",
+    errno.EACCES: "Get write permission on the folder or choose another",
+    errno.EPERM: "Get write permission on the folder or choose another",
+    errno.EMFILE: "Close files or raise the limit on open files (ulimit -n)",
+}
+
+
+class DamagedFile(AshoreError):
+    """A file of a store is not what was committed."""
+
+    def __init__(self, path: Path | str, problem: str) -> None:
+        super().__init__(
+            f"{path} is damaged: {problem}. Expected the bytes that were committed. Run `ashore datasets verify` to "
+            "list all damage, and restore the file from a copy."
+        )
+
+
+class NoSuchEpisode(AshoreError, IndexError):
+    """An episode index outside a store."""
+
+    def __init__(self, path: Path, index: int, n_episodes: int) -> None:
+        valid = (
+            f"Valid: 0 to {n_episodes - 1}." if n_episodes else "The store is empty; collect or import episodes first."
+        )
+        super().__init__(f"{path} has no episode {index}. {valid}")
+
+
+class RecordingEnded(AshoreError):
+    """An episode writer is used after its commit or discard."""
+
+    def __init__(self, doing: str) -> None:
+        super().__init__(
+            f"cannot {doing}: this episode was committed or discarded. Begin another with store.begin(meta)."
+        )
+
+
+class NoWindows(AshoreError):
+    """There is nothing to train on."""
+
+    def __init__(self, n_episodes: int, n_skipped: int, shortest: int) -> None:
+        super().__init__(
+            f"no training window in {n_episodes} episode(s), {n_skipped} of them skipped as failed. Expected an episode "
+            f"of at least {shortest} step(s). Collect more, shorten the horizons, or take the failed ones with "
+            "successful_only=False."
+        )
+
+
+class InvalidHorizons(AshoreError):
+    """Horizons that do not fit each other."""
+
+    def __init__(self, obs_horizon: int, prediction_horizon: int, action_horizon: int) -> None:
+        super().__init__(
+            f"horizons To={obs_horizon}, Tp={prediction_horizon}, Ta={action_horizon} do not fit. Expected all at least "
+            "1 and To - 1 + Ta <= Tp. Raise the prediction horizon or lower one of the others."
+        )

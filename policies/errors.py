@@ -1,1 +1,84 @@
 """Faults of policies, bundles and execution."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ashore.datasets.errors import AshoreError
+
+
+class InvalidEncoding(AshoreError):
+    """An observation encoding that does not fit its contract; lists every fault."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the encoding has {len(faults)} fault(s):\n{lines}\nCorrect the task's encoding() or the config."
+        )
+
+
+class InvalidConfig(AshoreError):
+    """A config whose values do not fit together; lists every fault."""
+
+    def __init__(self, what: str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(f"{what} has {len(faults)} fault(s):\n{lines}\nCorrect these fields.")
+
+
+class NotARun(AshoreError):
+    """A folder that is no training run, or one that has no checkpoint yet."""
+
+    def __init__(self, path: Path, missing: str) -> None:
+        super().__init__(
+            f"{path} is not a usable run: {missing} is missing. Expected a folder that `ashore train` or "
+            "`ashore distill` made. Give that folder, or train again."
+        )
+
+
+class RunExists(AshoreError):
+    """A run folder that was made with other settings, so that it can neither be resumed nor overwritten."""
+
+    def __init__(self, path: Path, differing: Sequence[str]) -> None:
+        lines = "\n".join(f"  {line}" for line in differing)
+        super().__init__(
+            f"{path} already holds a run with other settings:\n{lines}\n"
+            "Resume it with the same settings, or give another folder with --out."
+        )
+
+
+class TooFewWindows(AshoreError):
+    """Too little data to make one batch or to hold some back."""
+
+    def __init__(self, windows: int, episodes: int, needed: str) -> None:
+        super().__init__(
+            f"the data has {windows} window(s) in {episodes} usable episode(s); training needs {needed}. "
+            "Collect more episodes, or check that they are marked as successful."
+        )
+
+
+class TrainingDiverged(AshoreError):
+    """A loss that is no longer a number."""
+
+    def __init__(self, update: int, learning_rate: float) -> None:
+        super().__init__(
+            f"the loss was not finite at update {update} (learning rate {learning_rate:.2e}). Expected a finite loss. "
+            "Lower --learning-rate, and check the data with `ashore datasets verify`; the last checkpoint is kept."
+        )
+
+
+class ParityFailed(AshoreError):
+    """An exported graph that does not compute what the trained policy computes."""
+
+    def __init__(self, worst: float, tolerance: float) -> None:
+        super().__init__(
+            f"the exported graph differs from the trained policy by {worst:.2e} on normalised actions; "
+            f"at most {tolerance:.0e} is accepted. No bundle was written. Report this with the versions from `ashore doctor`."
+        )
+
+
+class NotATeacher(AshoreError):
+    """A run that cannot be distilled."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        super().__init__(
+            f"{path} is a {kind} run; only a diffusion run can be distilled. Give the run that `ashore train` made."
+        )

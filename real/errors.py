@@ -1,1 +1,89 @@
-"""Faults of the robot side."""
+"""Faults of the robot side: ROS, mappings, messages, processes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ashore.datasets.errors import AshoreError, quoted
+
+
+class MissingRos(AshoreError):
+    """The ROS 2 packages are not installed, or one of them does not load."""
+
+    def __init__(self, package: str, problem: str) -> None:
+        super().__init__(
+            f"cannot load {package!r}: {problem}. Deploying needs the ROS 2 packages. "
+            "Install them with: pip install 'ashore[ros]', or source a ROS 2 installation of this Python's version."
+        )
+
+
+class InvalidMapping(AshoreError):
+    """A robot's mapping file that contradicts itself; lists every fault."""
+
+    def __init__(self, path: Path | str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(f"the mapping {path} has {len(faults)} fault(s):\n{lines}\nCorrect these keys.")
+
+
+class InvalidMessage(AshoreError):
+    """A message that does not hold what the mapping expects of its topic."""
+
+    def __init__(self, where: str, problem: str, expected: str) -> None:
+        super().__init__(f"a message on {where} was refused: {problem}. Expected {expected}.")
+
+
+class RobotMismatch(AshoreError):
+    """A bundle that was made for another robot than the one it meets."""
+
+    def __init__(self, bundle_robot: str, robot: str) -> None:
+        super().__init__(
+            f"the bundle was made for robot {bundle_robot!r} and meets robot {robot!r}. "
+            "Deploy it on its own robot, or train a policy for this one."
+        )
+
+
+class ProcessEnded(AshoreError):
+    """A process of a deployment ended although it was still needed."""
+
+    def __init__(self, name: str, code: int, log_path: Path, tail: str) -> None:
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        super().__init__(
+            f"the process {name!r} {how} during the deployment; all others were stopped. "
+            f"Its log is {log_path}; the last lines:\n{tail or '  (empty)'}"
+        )
+
+
+class TransitionRefused(AshoreError):
+    """A node refused a lifecycle transition; carries the reason that it logged."""
+
+    def __init__(self, node: str, transition: str, reason: str) -> None:
+        super().__init__(f"the node {node!r} refused to {transition}:\n{reason or '  it logged no reason'}")
+
+
+class NoAnswer(AshoreError):
+    """Something of a deployment did not answer in time."""
+
+    def __init__(self, what: str, waited_s: float, log_dir: Path) -> None:
+        super().__init__(
+            f"no answer from {what} within {waited_s:.0f} s. Expected one well before. "
+            f"Look into the logs in {log_dir}; on a busy machine, close other programs and try again."
+        )
+
+
+class OpenToNetwork(AshoreError):
+    """A node that must stay on this host has a socket that others can reach."""
+
+    def __init__(self, sockets: Sequence[str]) -> None:
+        super().__init__(
+            f"the node has sockets beyond this host: {quoted(sockets)}. Expected shared memory or loopback alone. "
+            "Unset ROS_AUTOMATIC_DISCOVERY_RANGE and FASTDDS_DEFAULT_PROFILES_FILE, or allow it with --network ambient."
+        )
+
+
+class NoFreeDomain(AshoreError):
+    """Every ROS domain of this host is taken by another deployment."""
+
+    def __init__(self, tried: range) -> None:
+        super().__init__(
+            f"no free ROS domain: {tried.start} to {tried.stop - 1} are all taken by running deployments. "
+            "Stop one of them, or name a domain yourself."
+        )

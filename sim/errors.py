@@ -1,1 +1,58 @@
 """Faults of simulation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ashore.datasets.errors import AshoreError, closest, quoted
+
+
+class UnsupportedModel(AshoreError):
+    """A scene that the twin's engine cannot express; lists every part."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(f"the twin cannot be built from this MJCF, for {len(faults)} reason(s):\n{lines}")
+
+
+class InvalidProfile(AshoreError):
+    """A reality profile that breaks its schema or fits another robot; lists every fault."""
+
+    def __init__(self, where: Path | str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"reality profile {where} has {len(faults)} fault(s):\n{lines}\n"
+            "The fields are described in sim/twin/profile.py and in the profiles that ship in sim/twin/profiles."
+        )
+
+
+class MissingEnvironment(AshoreError):
+    """A Gymnasium environment that is not registered, or whose package is not installed."""
+
+    def __init__(self, environment: str, problem: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"there is no Gymnasium environment {environment!r}: {problem}. Expected an id that gymnasium.make knows once "
+            f"its package is imported, as in gym/gym_pusht/PushT-v0; {len(known)} are registered now."
+            f"{closest(environment, known)} Install the package that has it, for Push-T: "
+            "pip install gym-pusht 'pymunk<7'."
+        )
+
+
+class UnsupportedEnvironment(AshoreError):
+    """A Gymnasium environment whose spaces or rate a contract cannot express; lists every fault."""
+
+    def __init__(self, environment: str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the Gymnasium environment {environment!r} cannot be a task, for {len(faults)} reason(s):\n{lines}\n"
+            "Valid are Box spaces, and Dict spaces of Boxes for observations. Wrap the environment so that it has these."
+        )
+
+
+class UnknownModelName(AshoreError):
+    """A name that the scene's model does not have."""
+
+    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"the scene has no {kind} {name!r}. Valid: {quoted(known)}.{closest(name, known)} "
+            "Correct the name, or add it to the scene's MJCF."
+        )

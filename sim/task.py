@@ -80,3 +80,11 @@ class Task(ABC):
     @abstractmethod
     def expert(self, n: int, rng: np.random.Generator) -> Expert:
         """An expert for n episodes that start now."""
+
+    def encoding(self) -> Mapping[str, Any]:
+        """How a policy should see this task, as the fields of `policies.encoding.EncodingSpec`; empty for the generic way.
+
+        For example {"relative": [["object_pos_base_m", "tcp_pos_base_m"]], "fine_scale": 0.02,
+        "yaw": [["object_quat_base_wxyz", "tcp_quat_base_wxyz", 4]], "snap": ["gripper_target_m"]}.
+        """
+        return {}

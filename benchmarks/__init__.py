@@ -1,0 +1,1 @@
+"""Figures of Ashore beside goals and peers: `python -m benchmarks NAME [--quick]`."""

@@ -1,0 +1,30 @@
+"""Read frozen config dataclasses back from the JSON that `dataclasses.asdict` gives, refusing what they do not know."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, cast, get_type_hints
+
+from ashore.datasets.errors import closest, quoted
+from ashore.policies.errors import InvalidConfig
+
+C = TypeVar("C")
+
+
+def read_config(kind: type[C], raw: Mapping[str, Any]) -> C:
+    """Build a config, nested ones included; lists become tuples and missing fields keep their defaults.
+
+    Raises:
+        InvalidConfig: a key is unknown, here or in a nested config.
+    """
+    hints = get_type_hints(kind)
+    known = [field.name for field in fields(cast(Any, kind))]
+    faults = [f"{key}: unknown; valid: {quoted(known)}.{closest(key, known)}" for key in raw if key not in known]
+    if faults:
+        raise InvalidConfig(kind.__name__, faults)
+    return kind(**{key: _value(hints[key], value) for key, value in raw.items()})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return read_config(cast(type[Any], hint), value)
+    return tuple(_value(None, item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,83 @@
+"""Export a run as a bundle: everything that a robot's computer needs, in one checked file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ashore.policies.checkpoint import load_run, load_settings
+from ashore.policies.errors import NotARun
+from ashore.policies.graph import export_graph, make_vectors, require_parity
+
+
+def export(run: Path | str, out: Path | str, evidence: Mapping[str, Any] | None = None) -> Path:
+    """Export a run's averaged weights as a bundle; the file appears only after graph and policy agree.
+
+    Args:
+        run: a run's folder.
+        out: the bundle's path, usually policy.ashore.
+        evidence: what a ranking found; None for RUN/evidence.json, or none where that is absent.
+
+    Returns:
+        The bundle's path.
+
+    Raises:
+        NotARun: the folder is no run, or has no checkpoint yet.
+        ParityFailed: the exported graph does not compute what the policy computes.
+    """
+    from ashore.policies.bundle import write_bundle
+
+    folder, path = Path(run), Path(out)
+    files = bundle_files(folder, evidence)
+    write_bundle(path, files)
+    return path
+
+
+def bundle_files(run: Path, evidence: Mapping[str, Any] | None = None) -> dict[str, bytes]:
+    """Compute the contents of a run's bundle, by file name, without the manifest."""
+    planner = load_run(run)
+    if not (run / "calibration.npz").is_file():
+        raise NotARun(run, "calibration.npz")
+    with np.load(run / "calibration.npz", allow_pickle=False) as calibration:
+        windows = calibration["obs"]
+    graph = export_graph(planner.policy, planner.contract.observation_width)
+    vectors = make_vectors(planner.policy, windows)
+    worst = require_parity(graph, vectors)
+    found = dict(evidence) if evidence is not None else _evidence(run)
+    return {
+        "policy.onnx": graph,
+        "contract.json": planner.contract.to_json().encode(),
+        "robot.json": planner.card.to_json().encode(),
+        "limits.json": json.dumps(asdict(planner.card.limits), indent=2, sort_keys=True).encode(),
+        "evidence.json": json.dumps(found, indent=2, sort_keys=True).encode(),
+        "vectors.npz": vectors.to_bytes(),
+        "card.md": _card(run, worst).encode(),
+    }
+
+
+def _evidence(run: Path) -> dict[str, Any]:
+    path = run / "evidence.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return found
+
+
+def _card(run: Path, worst: float) -> str:
+    settings, contract, card = load_settings(run)
+    shape = settings.policy
+    evaluations = {"consistency": 1, "euler": shape.levels, "heun": 2 * shape.levels - 1}[shape.sampler]
+    horizons = f"{shape.obs_horizon} steps, predicts {shape.prediction_horizon}, executes {shape.action_horizon}"
+    lines = [
+        f"# Policy for {contract.task} on {card.name}",
+        "",
+        f"- Kind: {settings.kind}, sampler {shape.sampler}, {evaluations} network evaluation(s) a chunk",
+        f"- Observes {horizons}, at {contract.control_hz:g} Hz; commands at {card.command_hz:g} Hz",
+        f"- Observations: {', '.join(feature.name for feature in contract.observations)}",
+        f"- Actions: {', '.join(f'{feature.name} [{feature.unit}]' for feature in contract.actions)}",
+        f"- Contract: {contract.digest}",
+        f"- Graph and policy differ by at most {worst:.1e} on normalised actions",
+        "",
+    ]
+    return "\n".join(lines)

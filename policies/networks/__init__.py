@@ -1,0 +1,1 @@
+"""Denoiser networks behind one face; the MLP is the one for CPUs."""

@@ -1,0 +1,113 @@
+"""A policy as one torch module: raw observation windows and noise in, absolute actions in contract units out.
+
+Encoding, normalisation, sampling and their inverses are all inside, so that training, evaluation and export share them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ashore.datasets.contract import Contract
+from ashore.policies.actions import RelativeActions
+from ashore.policies.consistency import ConsistencyConfig, consistent
+from ashore.policies.diffusion import EDMConfig, noise_levels, preconditioned, sample_euler, sample_heun
+from ashore.policies.encoding import Encoder, EncodingSpec
+from ashore.policies.errors import InvalidConfig
+from ashore.policies.networks.mlp import MLPConfig, MLPDenoiser
+from ashore.policies.normalizer import MinMaxNormalizer
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """Everything that shapes a policy, apart from its weights and its contract."""
+
+    obs_horizon: int = 2
+    prediction_horizon: int = 16
+    action_horizon: int = 4
+    encoding: EncodingSpec = field(default_factory=EncodingSpec)
+    network: MLPConfig = field(default_factory=MLPConfig)
+    edm: EDMConfig = field(default_factory=EDMConfig)
+    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
+    sampler: Literal["heun", "euler", "consistency"] = "heun"
+    levels: int = 5
+    """Noise levels of the sampler; Heun needs 2 * levels - 1 evaluations, Euler as many, consistency always one."""
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: {getattr(self, name)}; must be at least 1"
+            for name in ("obs_horizon", "prediction_horizon", "action_horizon", "levels")
+            if getattr(self, name) < 1
+        ]
+        if self.obs_horizon - 1 + self.action_horizon > self.prediction_horizon:
+            faults.append(
+                "obs_horizon - 1 + action_horizon exceeds prediction_horizon: predict more or execute fewer steps"
+            )
+        if faults:
+            raise InvalidConfig("the policy's config", faults)
+
+
+class Policy(nn.Module):
+    """Encode, normalise, sample and denormalise around one denoiser network."""
+
+    is_snapped: Tensor
+    """(Da,) whether an action element has only two settings."""
+
+    def __init__(self, config: PolicyConfig, contract: Contract) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.encoding, contract)
+        self.frame = RelativeActions(contract)
+        self.obs_scale = MinMaxNormalizer(self.encoder.width)
+        self.action_scale = MinMaxNormalizer(contract.action_width)
+        is_snapped = torch.zeros(contract.action_width, dtype=torch.bool)
+        for name in config.encoding.snap:
+            is_snapped[contract.action_slices[name]] = True
+        self.register_buffer("is_snapped", is_snapped)
+        chunk = (config.prediction_horizon, contract.action_width)
+        self.network = MLPDenoiser(config.network, chunk, (config.obs_horizon, self.encoder.width))
+
+    def fit(self, obs: Tensor, actions: Tensor) -> None:
+        """Widen both normalisers' ranges to these windows: obs (B, To, Do), actions (B, Tp, Da), contract units."""
+        self.obs_scale.include(self.encoder(obs))
+        self.action_scale.include(self.frame.to_relative(actions, obs))
+
+    def observe(self, obs: Tensor) -> Tensor:
+        """Encode and normalise raw windows (B, To, Do) to (B, To, De)."""
+        return self.obs_scale.normalize(self.encoder(obs))
+
+    def normalize(self, actions: Tensor, obs: Tensor) -> Tensor:
+        """Turn contract actions (B, Tp, Da) into what the network learns, for raw windows (B, To, Do)."""
+        return self.action_scale.normalize(self.frame.to_relative(actions, obs))
+
+    def denormalize(self, actions: Tensor, obs: Tensor) -> Tensor:
+        """Undo normalize."""
+        return self.frame.to_absolute(self.action_scale.denormalize(actions), obs)
+
+    def forward(self, obs: Tensor, noise: Tensor) -> Tensor:
+        """Plan absolute chunks (B, Tp, Da) from raw windows (B, To, Do) and standard normal noise (B, Tp, Da)."""
+        return self.denormalize(self.sample(self.observe(obs), noise), obs)
+
+    def sample(self, observation: Tensor, noise: Tensor) -> Tensor:
+        """Sample normalised chunks (B, Tp, Da), within [-1, 1], from normalised observations (B, To, De)."""
+        sampled = self._sample(observation, noise).clamp(-1.0, 1.0)
+        ends = torch.where(sampled > 0, torch.ones_like(sampled), -torch.ones_like(sampled))
+        return torch.where(self.is_snapped, ends, sampled)
+
+    def unsnapped(self, observation: Tensor, noise: Tensor) -> Tensor:
+        """Sample as sample does, before clamping and snapping; tells how near a two-setting action is to its threshold."""
+        return self._sample(observation, noise)
+
+    def _sample(self, observation: Tensor, noise: Tensor) -> Tensor:
+        config, edm = self.config, self.config.edm
+        if config.sampler == "consistency":
+            sigma = noise[:, 0, 0] * 0 + edm.sigma_max
+            scales = (edm.sigma_data, config.consistency.sigma_min)
+            return consistent(self.network, noise * edm.sigma_max, sigma, observation, scales)
+
+        def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
+            return preconditioned(self.network, noisy, sigma, observation, edm.sigma_data)
+
+        sampler = sample_heun if config.sampler == "heun" else sample_euler
+        return sampler(denoise, noise, noise_levels(config.levels, edm))

@@ -1,0 +1,117 @@
+"""The windows that a run learns from, those it holds back, and the order in which they are seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ashore.datasets.contract import Contract
+from ashore.policies.errors import TooFewWindows
+from ashore.policies.policy import Policy
+
+Array = NDArray[Any]
+N_HELD_OUT = 512
+N_FITTED = 2048
+
+
+class Windows(Protocol):
+    """What training asks of a window sampler."""
+
+    def __len__(self) -> int:
+        """Number of windows."""
+
+    def batch(self, indices: Array) -> tuple[Array, Array]:
+        """Gather windows (B,) as obs (B, To, Do) and actions (B, Tp, Da), float32, contract units."""
+
+
+@dataclass
+class TrainingData:
+    """Windows with their contract, split by episode into those that are learnt and those that are held back."""
+
+    contract: Contract
+    windows: Windows
+    episode_of: Array
+    """(len(windows),) the episode of each window."""
+    held_out: float = 0.03
+    """Share of the episodes that is held back, at least one."""
+    seed: int = 0
+    _order: tuple[int, Array] = field(init=False, repr=False, default=(-1, np.zeros(0, np.int64)))
+
+    def __post_init__(self) -> None:
+        episodes = np.unique(self.episode_of)
+        if len(episodes) < 2:
+            raise TooFewWindows(len(self.windows), len(episodes), "at least two episodes")
+        count = max(1, round(self.held_out * len(episodes)))
+        kept_back = np.random.default_rng([self.seed, 1]).permutation(episodes)[:count]
+        is_held = np.isin(self.episode_of, kept_back)
+        self.learnt_indices = np.flatnonzero(~is_held)
+        self.held_indices = np.flatnonzero(is_held)
+
+    def require(self, batch_size: int) -> None:
+        """Raise TooFewWindows unless one batch can be made."""
+        if len(self.learnt_indices) < batch_size:
+            episodes = len(np.unique(self.episode_of))
+            raise TooFewWindows(len(self.learnt_indices), episodes, f"one batch of {batch_size} windows")
+
+    def batch(self, update: int, batch_size: int) -> tuple[Tensor, Tensor]:
+        """Gather the batch of an update: obs (B, To, Do), actions (B, Tp, Da); a function of seed and update alone."""
+        per_epoch = len(self.learnt_indices) // batch_size
+        epoch, place = divmod(update, per_epoch)
+        if self._order[0] != epoch:
+            order = np.random.default_rng([self.seed, 2, epoch]).permutation(self.learnt_indices)
+            self._order = (epoch, order)
+        return self.gather(self._order[1][place * batch_size : (place + 1) * batch_size])
+
+    def gather(self, indices: Array) -> tuple[Tensor, Tensor]:
+        """Gather any windows as tensors: obs (B, To, Do), actions (B, Tp, Da)."""
+        obs, actions = self.windows.batch(indices)
+        return torch.from_numpy(np.asarray(obs, np.float32)), torch.from_numpy(np.asarray(actions, np.float32))
+
+    def fit(self, policy: Policy, block: int = 4096) -> None:
+        """Fit a policy's normalisers to all windows, block by block."""
+        for start in range(0, len(self.windows), block):
+            indices = np.arange(start, min(start + block, len(self.windows)))
+            policy.fit(*self.gather(indices))
+
+    def sample_held(self, count: int) -> Array:
+        """List up to `count` held-out windows, spread evenly."""
+        return _evenly(self.held_indices, count)
+
+    def save_calibration(self, run: Path) -> None:
+        """Write RUN/calibration.npz, what a ranker calibrates itself with.
+
+        Arrays `obs` (<= 512, To, Do) of episodes held back and `fitted` (<= 2048, To, Do) of those learnt from,
+        spread evenly, raw contract values.
+        """
+        held, learnt = _evenly(self.held_indices, N_HELD_OUT), _evenly(self.learnt_indices, N_FITTED)
+        run.mkdir(parents=True, exist_ok=True)
+        aside = run / "calibration.part.npz"
+        np.savez_compressed(aside, obs=self.gather(held)[0].numpy(), fitted=self.gather(learnt)[0].numpy())
+        aside.replace(run / "calibration.npz")
+
+
+def open_stores(paths: Sequence[Path | str], horizons: tuple[int, int, int], seed: int) -> TrainingData:
+    """Open episode stores of one contract for training.
+
+    Args:
+        paths: the stores' folders.
+        horizons: (obs_horizon, prediction_horizon, action_horizon).
+        seed: decides which episodes are held back, and the order of the others.
+    """
+    from ashore.datasets.store import EpisodeStore
+    from ashore.datasets.windows import WindowSampler
+
+    stores = [EpisodeStore.open(Path(path), readonly=True) for path in paths]
+    sampler = WindowSampler(stores, *horizons)
+    return TrainingData(stores[0].contract, sampler, sampler.episode_of, seed=seed)
+
+
+def _evenly(indices: Array, count: int) -> Array:
+    if len(indices) <= count:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, count).round().astype(np.int64)]

@@ -1,0 +1,130 @@
+"""The ROS side of a deployment: it drives the nodes' lifecycles, asks their services and hears outcomes and steps."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from ashore.real.errors import NoAnswer, TransitionRefused
+from ashore.real.nodes.link import Link, load_rclpy
+from ashore.real.supervision import Supervision
+
+POLL_S = 0.05
+TRANSITIONS = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
+"""Of lifecycle_msgs/Transition."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the conductor waits, in seconds, before it gives up on an answer."""
+
+    start_s: float = 60.0
+    """A process's start and its configure, which loads the bundle and builds the scene."""
+    answer_s: float = 10.0
+
+
+class Conductor:
+    """Our own node in the robot's namespace; every wait also watches that the processes live."""
+
+    def __init__(
+        self, namespace: str, domain_id: int | None, supervision: Supervision, patience: Patience | None = None
+    ) -> None:
+        self._rclpy = load_rclpy()
+        self._namespace = namespace
+        self._domain_id = domain_id
+        self._supervision = supervision
+        self._patience = patience if patience is not None else Patience()
+        self._clients: dict[str, Any] = {}
+        self._halt = threading.Event()
+
+    def __enter__(self) -> Self:
+        rclpy = self._rclpy
+        self._context = rclpy.Context()
+        no_handlers = rclpy.signals.SignalHandlerOptions.NO
+        rclpy.init(context=self._context, domain_id=self._domain_id, signal_handler_options=no_handlers)
+        self._node = rclpy.create_node("conductor", namespace=self._namespace, context=self._context)
+        self.link = Link(self._node)
+        executors = importlib.import_module("rclpy.executors")
+        self._executor = executors.SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._serve, name="conductor", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._halt.set()
+        self._thread.join(timeout=2.0)
+        self._executor.shutdown(timeout_sec=1.0)
+        self._node.destroy_node()
+        self._rclpy.try_shutdown(context=self._context)
+
+    def transition(self, node: str, transition: str) -> None:
+        """Drive a node through one lifecycle transition.
+
+        Raises:
+            TransitionRefused: the node said no; carries its log's end.
+            NoAnswer, ProcessEnded: it is not there or did not answer.
+        """
+        services = importlib.import_module("lifecycle_msgs.srv")
+        request = services.ChangeState.Request()
+        request.transition.id = TRANSITIONS[transition]
+        slow = transition == "configure"
+        response = self._call(services.ChangeState, f"{node}/change_state", request, slow)
+        if not response.success:
+            time.sleep(POLL_S)
+            raise TransitionRefused(node, transition, self._supervision.tail(node))
+
+    def ask(self, service: str) -> dict[str, Any]:
+        """Call a Trigger service of one of our nodes and return the facts in its answer."""
+        services = importlib.import_module("std_srvs.srv")
+        response = self._call(services.Trigger, service, services.Trigger.Request(), slow=False)
+        facts: dict[str, Any] = json.loads(response.message)
+        return facts
+
+    def set_parameters(self, node: str, values: Mapping[str, int]) -> None:
+        """Set integer parameters of a node."""
+        services, messages = (
+            importlib.import_module("rcl_interfaces.srv"),
+            importlib.import_module("rcl_interfaces.msg"),
+        )
+        request = services.SetParameters.Request()
+        for name, value in values.items():
+            content = messages.ParameterValue(type=messages.ParameterType.PARAMETER_INTEGER, integer_value=value)
+            request.parameters.append(messages.Parameter(name=name, value=content))
+        self._call(services.SetParameters, f"{node}/set_parameters", request, slow=False)
+
+    def wait_for(self, what: str, ready: Callable[[], bool], limit_s: float) -> None:
+        """Wait until ready() says so.
+
+        Raises:
+            NoAnswer: not within limit_s.
+            ProcessEnded: a process ended meanwhile.
+        """
+        deadline_s = time.monotonic() + limit_s
+        while not ready():
+            self._supervision.check()
+            if time.monotonic() > deadline_s:
+                raise NoAnswer(what, limit_s, self._supervision.log_dir)
+            time.sleep(POLL_S / 5)
+
+    def _call(self, kind: Any, service: str, request: Any, slow: bool) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._node.create_client(kind, service)
+        client = self._clients[service]
+        limit_s = self._patience.start_s if slow else self._patience.answer_s
+        self.wait_for(f"the service {service!r}", client.service_is_ready, limit_s)
+        future = client.call_async(request)
+        self.wait_for(f"the service {service!r}", future.done, limit_s)
+        return future.result()
+
+    def _serve(self) -> None:
+        while not self._halt.is_set():
+            self._executor.spin_once(timeout_sec=POLL_S)

@@ -1,0 +1,201 @@
+"""Deploying a bundle: start the processes, play episodes, record what the robot saw, stop cleanly, report."""
+
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ashore.datasets.contract import Contract
+from ashore.datasets.episode import EpisodeMeta
+from ashore.datasets.progress import Progress, silent
+from ashore.policies.bundle import read_card
+from ashore.real.conductor import Conductor
+from ashore.real.mapping import RobotMapping
+from ashore.real.network import applied, environment, own_domain
+from ashore.real.nodes.link import load_rclpy
+from ashore.real.plan import TWIN, Process, default_profile, process_plan
+from ashore.real.recording import Recorder, open_store
+from ashore.real.report import DeployReport, EpisodeOutcome
+from ashore.real.supervision import Supervision
+from ashore.sim.interfaces import make_interface
+from ashore.sim.robot import RobotCard
+
+NODES = (TWIN, "policy", "guard")
+"""In the order of configure; the twin is active throughout, the other two during episodes."""
+OUTCOME_PATIENCE = 3.0
+"""Wall time that an episode may take, as a multiple of its own limit, before the twin counts as lost."""
+
+
+@dataclass(frozen=True)
+class DeployConfig:
+    """One deployment to a twin."""
+
+    bundle: Path
+    robot: str
+    """Such as twin/panda."""
+    profile: str | None = None
+    """Reality profile, a shipped name or a YAML file; None for the robot's mild one."""
+    episodes: int = 1
+    record: Path | None = None
+    """Store for what the robot saw; made, or extended where it holds the same contract."""
+    seed: int = 10_000
+    """Of the first episode; each further one takes the next."""
+    log_dir: Path | None = None
+    """Where the processes' logs go; a temporary folder that stays where None."""
+
+
+@dataclass
+class _Tally:
+    """What the nodes report, added up."""
+
+    outcomes: list[EpisodeOutcome] = field(default_factory=list)
+    inference_ms: list[float] = field(default_factory=list)
+    command_period_ms: list[float] = field(default_factory=list)
+    received_period_ms: list[float] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    misses: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
+    """Run a bundle's policy on a twin over ROS 2, in processes of their own that see nothing beyond this host.
+
+    Raises:
+        UnknownName: no such robot or profile.
+        MissingRos: ROS 2 is not installed.
+        ContractMismatch, RobotMismatch: bundle, mapping and twin do not fit one another; before anything moves.
+        ProcessEnded, TransitionRefused, NoAnswer: the deployment failed; all processes were ended.
+    """
+    began_s = time.monotonic()
+    contract, card, mapping = preflight(config)
+    profile = config.profile if config.profile is not None else default_profile(mapping.robot)
+    log_dir = config.log_dir if config.log_dir is not None else Path(tempfile.mkdtemp(prefix="ashore-deploy-"))
+    bare_path = (log_dir / "bare_loop.json").resolve()
+    bare = Process(
+        "bare_loop", "", "ashore.real.bare_loop", (str(card.command_hz), str(bare_path)), {}, False, "ignore"
+    )
+    store = open_store(config.record, contract) if config.record is not None else None
+    recorder = Recorder(contract, card, store)
+    tally = _Tally()
+    with ExitStack() as stack:
+        if store is not None:
+            stack.enter_context(store)
+        domain_id = stack.enter_context(own_domain())
+        stack.enter_context(applied(environment("loopback", domain_id)))
+        plan = process_plan(config.bundle.resolve(), config.robot, profile, config.seed, "loopback", domain_id)
+        progress(0, config.episodes, "starting the processes")
+        supervision = stack.enter_context(Supervision([*plan, bare], log_dir))
+        conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
+        _Show(conductor, recorder, mapping, tally).play(config, progress)
+    return DeployReport(
+        config.robot,
+        profile,
+        card.command_hz,
+        tuple(tally.outcomes),
+        tuple(tally.inference_ms),
+        tuple(tally.command_period_ms),
+        tuple(tally.received_period_ms),
+        tuple(json.loads(bare_path.read_text())) if bare_path.exists() else (),
+        dict(tally.reasons),
+        dict(tally.misses),
+        dict(tally.refused),
+        time.monotonic() - began_s,
+        str(config.record) if config.record is not None else None,
+    )
+
+
+def preflight(config: DeployConfig) -> tuple[Contract, RobotCard, RobotMapping]:
+    """Check all that can be checked before a process starts.
+
+    Raises:
+        UnknownName, MissingRos, ContractMismatch, RobotMismatch: see deploy.
+    """
+    process_plan(config.bundle, config.robot, config.profile)
+    load_rclpy()
+    contract, card = read_card(config.bundle)
+    mapping = RobotMapping.named(config.robot.removeprefix(f"{TWIN}/"))
+    mapping.check(contract, card, make_interface(card.interface).derived)
+    if config.profile is not None:
+        from ashore.sim.twin.profile import load_profile
+
+        load_profile(config.profile)
+    return contract, card, mapping
+
+
+class _Show:
+    """Plays the episodes of one deployment."""
+
+    def __init__(self, conductor: Conductor, recorder: Recorder, mapping: RobotMapping, tally: _Tally) -> None:
+        self._conductor = conductor
+        self._recorder = recorder
+        self._tally = tally
+        self._outcomes: dict[int, dict[str, Any]] = {}
+        recorder.connect(conductor.link, mapping)
+        conductor.link.subscribe("twin/outcome", "std_msgs/String", "notice", self._take_outcome)
+
+    def play(self, config: DeployConfig, progress: Progress) -> None:
+        """Configure the nodes, then play one episode after the other."""
+        for node in NODES:
+            self._conductor.transition(node, "configure")
+        self._conductor.transition(TWIN, "activate")
+        for index in range(config.episodes):
+            self._play_one(config.seed + index, config.bundle.name)
+            n_success = sum(outcome.success for outcome in self._tally.outcomes)
+            progress(index + 1, config.episodes, f"{n_success} of {index + 1} succeeded")
+
+    def _play_one(self, seed: int, operator: str) -> None:
+        conductor, recorder = self._conductor, self._recorder
+        conductor.set_parameters(TWIN, {"seed": seed})
+        facts = conductor.ask("twin/reset")
+        meta = EpisodeMeta(source="twin", operator=operator, seed=seed, draw=facts["draw"])
+        recorder.begin(meta)
+        with _abandoning(recorder):
+            conductor.transition("policy", "activate")
+            conductor.transition("guard", "activate")
+            limit_s = OUTCOME_PATIENCE * facts["episode_s"] + 10.0
+            conductor.wait_for("the episode's outcome", lambda: self._ended(facts["episode"]), limit_s)
+            conductor.transition("guard", "deactivate")
+            conductor.transition("policy", "deactivate")
+            outcome = self._outcomes.pop(facts["episode"])
+            recorder.end(outcome)
+        self._add(outcome)
+
+    def _ended(self, episode: int) -> bool:
+        self._recorder.write()
+        return episode in self._outcomes
+
+    def _take_outcome(self, message: Any) -> None:
+        outcome = json.loads(message.data)
+        self._outcomes[outcome["episode"]] = outcome
+
+    def _add(self, outcome: dict[str, Any]) -> None:
+        tally = self._tally
+        reports = {node: self._conductor.ask(f"{node}/report") for node in NODES}
+        for node, report in reports.items():
+            tally.misses[node] += report["misses"]
+            tally.refused[node] += report["refused"]
+        guard = reports["guard"]
+        tally.inference_ms += reports["policy"]["inference_ms"]
+        tally.command_period_ms += guard["period_ms"]
+        tally.received_period_ms += self._recorder.received.take_ms()
+        tally.reasons.update(guard["reasons"])
+        named = {name: outcome[name] for name in ("seed", "success", "terminated", "truncated", "time_s", "metrics")}
+        counts = {f"guard_{name}": guard[name] for name in ("ticks", "interventions", "stops")}
+        tally.outcomes.append(EpisodeOutcome(**named, **counts))
+
+
+@contextmanager
+def _abandoning(recorder: Recorder) -> Iterator[None]:
+    """End the recording as truncated where the block is left by a fault or Ctrl-C."""
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if not done:
+            recorder.abandon()

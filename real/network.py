@@ -1,0 +1,117 @@
+"""Staying on this host: the environment that keeps ROS 2 to shared memory, the check that it worked, a domain of one's own."""
+
+import fcntl
+import ipaddress
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from ashore.real.errors import NoFreeDomain, OpenToNetwork
+
+Network = Literal["loopback", "ambient"]
+"""loopback: shared memory alone, no socket at all; ambient: as the caller's environment says, for `ros2 launch`."""
+LOOPBACK = {"FASTDDS_BUILTIN_TRANSPORTS": "SHM", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT"}
+"""Measured with ss: no UDP or TCP socket; LOCALHOST as range would bring UDP on 0.0.0.0 back."""
+UNWANTED = (
+    "FASTDDS_DEFAULT_PROFILES_FILE",
+    "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "ROS_STATIC_PEERS",
+    "ROS_DISCOVERY_SERVER",
+)
+"""Settings of the caller that would open sockets again."""
+NETWORK_KEY = "ASHORE_NETWORK"
+DOMAINS = range(1, 102)
+"""ROS domains that are safe on Linux, without 0, which everybody uses."""
+
+
+def environment(network: Network, domain_id: int | None) -> dict[str, str]:
+    """Give the environment variables of every process of a deployment."""
+    settings: dict[str, str] = {NETWORK_KEY: network}
+    if network == "loopback":
+        settings |= LOOPBACK
+    if domain_id is not None:
+        settings["ROS_DOMAIN_ID"] = str(domain_id)
+    return settings
+
+
+@contextmanager
+def applied(settings: Mapping[str, str]) -> Iterator[None]:
+    """Put these settings into our own environment for as long as the block runs: the middleware reads it there."""
+    before = {name: os.environ.get(name) for name in (*settings, *UNWANTED)}
+    if settings.get(NETWORK_KEY) == "loopback":
+        for name in UNWANTED:
+            os.environ.pop(name, None)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def own_domain(domains: range = DOMAINS) -> Iterator[int]:
+    """Reserve a ROS domain that no other deployment on this host uses; released when the block or the process ends.
+
+    Raises:
+        NoFreeDomain: all are taken.
+    """
+    folder = Path(tempfile.gettempdir()) / f"ashore-domains-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for offset in range(len(domains)):
+        domain_id = domains[(os.getpid() + offset) % len(domains)]
+        with (folder / str(domain_id)).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield domain_id
+            return
+    raise NoFreeDomain(domains)
+
+
+def check_loopback() -> None:
+    """Check that this process holds no socket beyond this host, if its environment asks for that.
+
+    Raises:
+        OpenToNetwork: names the sockets.
+    """
+    if os.environ.get(NETWORK_KEY) == "loopback":
+        found = open_sockets()
+        if found:
+            raise OpenToNetwork(found)
+
+
+def open_sockets() -> list[str]:
+    """List this process's TCP and UDP sockets that are bound to anything but loopback, as protocol address:port."""
+    own = {_inode(path) for path in Path("/proc/self/fd").iterdir()} - {None}
+    found = []
+    for protocol in ("tcp", "tcp6", "udp", "udp6"):
+        table = Path("/proc/self/net") / protocol
+        for line in table.read_text().splitlines()[1:] if table.exists() else ():
+            columns = line.split()
+            address, port = _address(columns[1])
+            if columns[9] in own and not address.is_loopback:
+                found.append(f"{protocol} {address}:{port}")
+    return found
+
+
+def _inode(path: Path) -> str | None:
+    try:
+        target = os.readlink(path)
+    except OSError:
+        return None
+    return target.removeprefix("socket:[").removesuffix("]") if target.startswith("socket:[") else None
+
+
+def _address(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
+    """Read an address of /proc/net: hexadecimal words in the machine's (little-endian) order."""
+    digits, port = text.split(":")
+    words = [bytes.fromhex(digits[i : i + 8])[::-1] for i in range(0, len(digits), 8)]
+    return ipaddress.ip_address(b"".join(words)), int(port, 16)

@@ -1,0 +1,195 @@
+"""The frame of every process of a deployment: a lifecycle node that says why it refuses, and ends cleanly however it is told to.
+
+Start     ends with its parent (PR_SET_PDEATHSIG), own handlers for SIGINT and SIGTERM, further signals ignored.
+Refusals  a fault of configure or activate is logged in full and answered FAILURE: rclpy alone would swallow it.
+End       deactivate, cleanup, destroy; a fault on any thread is logged and ends the process with code 1.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
+from typing import Any
+
+from ashore.datasets.errors import AshoreError
+from ashore.real.network import check_loopback
+from ashore.real.nodes.link import Link, load_rclpy, split_ros_args
+from ashore.real.parent import end_with_parent
+
+POLL_S = 0.1
+
+
+class Work(ABC):
+    """What a node does in each state; the frame calls these, one at a time."""
+
+    @abstractmethod
+    def configure(self, link: Link) -> None:
+        """Load and check everything, and connect to topics; raises AshoreError where something does not fit."""
+
+    @abstractmethod
+    def activate(self) -> None:
+        """Begin to act, from a clean state."""
+
+    @abstractmethod
+    def deactivate(self) -> None:
+        """Stop acting; may be called when already stopped."""
+
+
+class _Reported:
+    """A block whose fault is logged before it travels on."""
+
+    def __init__(self, link: Link, what: str) -> None:
+        self._link = link
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if fault is not None:
+            text = str(fault) if isinstance(fault, AshoreError) else "".join(traceback.format_exception(fault))
+            self._link.error(f"{self._what} failed:\n{text}")
+
+
+def run_node(name: str, make: Callable[[Sequence[str]], tuple[Work, str]], argv: Sequence[str] | None) -> int:
+    """Run one lifecycle node until it is told to end.
+
+    Args:
+        name: the node's name.
+        make: parses our part of the command line into the work and the namespace; may raise AshoreError.
+        argv: the command line without the program's name; sys.argv's where None.
+
+    Returns:
+        The exit code: 0 when told to end, 1 after a fault on any thread, 2 for a wrong command line.
+    """
+    own, ros = split_ros_args(sys.argv[1:] if argv is None else list(argv))
+    ended = _Ending()
+    try:
+        work, namespace = make(own)
+        rclpy = load_rclpy()
+    except AshoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    options = rclpy.signals.SignalHandlerOptions.NO
+    rclpy.init(args=ros or None, signal_handler_options=options)
+    node = _make_node(name, namespace, work)
+    ended.link = node.link
+    try:
+        _spin(node, ended)
+    finally:
+        with _Reported(node.link, "the last deactivate"):
+            work.deactivate()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return ended.code
+
+
+class _Ending:
+    """Why and when this process ends: a signal, the parent's death, or a fault on any thread."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.code = 0
+        self.link: Link | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._told)
+        if not end_with_parent():
+            self.event.set()
+        threading.excepthook = self._fault
+
+    def _told(self, number: int, frame: FrameType | None) -> None:
+        self.event.set()
+
+    def _fault(self, fault: threading.ExceptHookArgs) -> None:
+        text = "".join(traceback.format_exception(fault.exc_type, fault.exc_value, fault.exc_traceback))
+        if self.link is not None:
+            self.link.error(f"a thread failed:\n{text}")
+        self.code = 1
+        self.event.set()
+
+
+def _spin(node: Any, ended: _Ending) -> None:
+    """Serve callbacks on a thread of their own until the end."""
+    from rclpy.executors import SingleThreadedExecutor
+
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def serve() -> None:
+        while not ended.event.is_set():
+            executor.spin_once(timeout_sec=POLL_S)
+
+    thread = threading.Thread(target=serve, name="ros", daemon=True)
+    thread.start()
+    # A plain wait in the main thread lets Python run the signal handlers at once.
+    while not ended.event.wait(POLL_S * 5):
+        continue
+    thread.join(timeout=2.0)
+    executor.shutdown(timeout_sec=1.0)
+
+
+def _make_node(name: str, namespace: str, work: Work) -> Any:
+    """Make the lifecycle node; the class stands in here because its base comes with rclpy."""
+    from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+    class ManagedNode(LifecycleNode):
+        """Passes transitions on to the work, and says what went wrong with them."""
+
+        def __init__(self) -> None:
+            super().__init__(name, namespace=namespace)
+            self.link = Link(self)
+
+        def _do(self, what: str, act: Callable[[], None]) -> TransitionCallbackReturn:
+            with _Reported(self.link, what):
+                try:
+                    act()
+                except AshoreError as error:
+                    self.link.error(f"{what} refused:\n{error}")
+                    self._after_refusal(what)
+                    return TransitionCallbackReturn.FAILURE
+            return TransitionCallbackReturn.SUCCESS
+
+        def _after_refusal(self, what: str) -> None:
+            if what == "configure":
+                self.link.clear()
+
+        def _configure(self) -> None:
+            check_loopback()
+            work.configure(self.link)
+
+        def _cleanup(self) -> None:
+            work.deactivate()
+            self.link.clear()
+
+        def _activate(self) -> None:
+            gc.collect()
+            gc.freeze()
+            work.activate()
+
+        def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+            return self._do("configure", self._configure)
+
+        def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+            return self._do("activate", self._activate)
+
+        def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+            return self._do("deactivate", work.deactivate)
+
+        def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+            return self._do("cleanup", self._cleanup)
+
+        def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+            return self._do("shutdown", work.deactivate)
+
+        def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+            return self._do("error", self._cleanup)
+
+    return ManagedNode()

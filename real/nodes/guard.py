@@ -1,0 +1,176 @@
+"""The guard's process: the only one whose messages reach the robot, on its own clock, with its own watchdog."""
+
+import argparse
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashore.policies.bundle import read_card
+from ashore.policies.execution.guard import Guard, Verdict
+from ashore.real.errors import InvalidMessage
+from ashore.real.mapping import RobotMapping
+from ashore.real.nodes.base import Work, run_node
+from ashore.real.nodes.link import Answer, Link
+from ashore.real.nodes.senses import Senses
+from ashore.real.rate import Loop, PhaseLock, Samples, first_tick_s
+from ashore.real.vector import AGE, VECTOR_TYPE, element_names, from_vector
+from ashore.sim.interfaces import make_interface
+
+Array = NDArray[Any]
+LAG_S = 0.004
+"""How long after a proposal the guard's tick comes: late enough for a late one, early enough for the robot's next period."""
+
+
+class GuardWork(Work):
+    """Filters the newest proposal every command period and sends what is safe, or the robot's stop.
+
+    Silent until the first proposal after activate; from then on it sends in every period, whatever the policy does.
+    """
+
+    def __init__(self, bundle_path: Path, mapping: RobotMapping) -> None:
+        self._bundle_path = bundle_path
+        self._mapping = mapping
+        self._loop: Loop | None = None
+        self._active = False
+        self._sending = threading.Lock()
+
+    def configure(self, link: Link) -> None:
+        """Read contract and card, compare them with the mapping, connect."""
+        contract, card = read_card(self._bundle_path)
+        self._link, self._card = link, card
+        self._interface = make_interface(card.interface)
+        self._mapping.check(contract, card, self._interface.derived)
+        measured = [feature for feature in contract.observations if feature.name not in self._interface.derived]
+        self._senses = Senses(measured, self._mapping.observing([feature.name for feature in measured]))
+        self._guard = Guard(card, 1)
+        self._names = (*element_names(card.commands), AGE)
+        self._period_s = 1.0 / card.command_hz
+        self._lock = PhaseLock(self._period_s, LAG_S)
+        self._sent = Samples()
+        self._counts: Counter[str] = Counter()
+        self._proposal: tuple[float, Array, float] | None = None
+        self._last_command: Array | None = None
+        self._publish = [(c, link.publisher(c.topic, c.type, "order")) for c in self._mapping.commands]
+        link.subscribe("proposal", VECTOR_TYPE, "order", self._take)
+        link.serve("guard/report", self._report)
+        self._senses.connect(link)
+        self._loop = Loop("guard", self._period_s, self.tick)
+
+    def activate(self) -> None:
+        """Start with no proposal and no latch."""
+        self._guard.reset(np.array([0]))
+        self._senses.forget()
+        self._proposal, self._last_command = None, None
+        self._stopped_before = False
+        with self._sending:
+            self._active = True
+
+    def deactivate(self) -> None:
+        """Send the robot's stop once, within the limits, then nothing."""
+        if self._loop is None or not self._active:
+            return
+        self._loop.stop()
+        if self._last_command is not None:
+            self._filter(time.monotonic(), np.inf)
+        with self._sending:
+            self._active = False
+        self._sent.lift()
+
+    def tick(self, now_s: float) -> None:
+        """Do one command period: filter the newest proposal, send the verdict's command."""
+        if self._proposal is None or self._loop is None:
+            return
+        since_s = now_s - self._proposal[0]
+        if since_s < self._period_s:
+            self._loop.pacer.shift(self._lock.shift_s(since_s))
+        verdict = self._filter(now_s, max(since_s + self._proposal[2], self._senses.age_s(now_s)))
+        if verdict is not None:
+            self._count(verdict)
+
+    def _filter(self, now_s: float, age_s: float) -> Verdict | None:
+        """Filter the newest proposal as one of this age, and send the result."""
+        measured = self._senses.measured()
+        if self._proposal is None or measured is None:
+            return None
+        observed = self._interface.derive(measured)
+        verdict = self._guard.filter(self._proposal[1][None], observed, now_s, np.array([age_s]))
+        self._send(verdict.command[0])
+        return verdict
+
+    def _take(self, message: Any) -> None:
+        """Take in a proposal; the first one after activate starts the loop."""
+        if not self._active:
+            return
+        values = from_vector(message, self._names, "'proposal'")
+        now_s = time.monotonic()
+        if np.isnan(values[-1]) or values[-1] < 0:
+            raise InvalidMessage("'proposal'", f"its age is {values[-1]} s", "0 s or more")
+        is_first = self._proposal is None
+        self._proposal = (now_s, values[:-1], float(values[-1]))
+        if is_first and self._loop is not None:
+            self._loop.start(first_tick_s(now_s, 0.0, self._period_s, LAG_S))
+
+    def _send(self, command: Array) -> None:
+        """Publish a command (Dc,) on the robot's topics, if active at this very moment."""
+        values, at = {}, 0
+        for feature in self._card.commands:
+            values[feature.name] = command[at : at + feature.size]
+            at += feature.size
+        stamp = self._link.stamp()
+        messages = [(publish, channel.write(values, stamp)) for channel, publish in self._publish]
+        with self._sending:
+            if not self._active:
+                return
+            for publish, message in messages:
+                publish(message)
+        self._sent.mark(time.monotonic())
+        self._last_command = command
+
+    def _count(self, verdict: Verdict) -> None:
+        self._counts["ticks"] += 1
+        self._counts["interventions"] += int(verdict.intervened[0])
+        stopped = bool(verdict.stopped[0])
+        self._counts["stops"] += int(stopped and not self._stopped_before)
+        named = [name for name, hit in verdict.reasons if hit[0]]
+        self._counts.update(f"reason {name}" for name in named)
+        if stopped != self._stopped_before:
+            self._link.info(f"stop: {', '.join(named) or 'latched'}" if stopped else "the stop is over")
+        self._stopped_before = stopped
+
+    def _report(self) -> Answer:
+        counts, self._counts = dict(self._counts), Counter()
+        loop = self._loop
+        facts = {
+            "period_ms": self._sent.take_ms(),
+            "misses": loop.pacer.take_missed() if loop else 0,
+            "refused": self._link.take_refused(),
+            **{name: counts.get(name, 0) for name in ("ticks", "interventions", "stops")},
+            "reasons": {name[7:]: n for name, n in counts.items() if name.startswith("reason ")},
+        }
+        return Answer(True, facts)
+
+
+def make(argv: Sequence[str]) -> tuple[GuardWork, str]:
+    """Read the command line of the guard's process."""
+    parser = argparse.ArgumentParser(prog="ashore-guard", description="Let only safe commands reach the robot.")
+    parser.add_argument("--bundle", type=Path, required=True, help="the policy.ashore file whose limits hold")
+    parser.add_argument("--mapping", required=True, help="robot mapping, such as panda")
+    parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
+    given = parser.parse_args(argv)
+    return GuardWork(given.bundle, RobotMapping.named(given.mapping)), given.namespace
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the guard's process; returns its exit code."""
+    return run_node("guard", make, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

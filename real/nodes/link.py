@@ -1,0 +1,137 @@
+"""A ROS 2 node as the rest of real/ sees it: publish, subscribe, serve, log; rclpy stays in here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ashore.real.errors import InvalidMessage, MissingRos
+from ashore.real.messages import message_class
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+Quality = Literal["stream", "order", "notice"]
+"""stream: newest sample, losses allowed (observations); order: newest sample, delivered (proposals, commands);
+notice: delivered to late comers too (outcomes)."""
+
+
+def load_rclpy() -> Any:
+    """Import rclpy.
+
+    Raises:
+        MissingRos: it is not installed or does not load; says how to get it.
+    """
+    try:
+        return importlib.import_module("rclpy")
+    except ImportError as error:
+        raise MissingRos("rclpy", str(error)) from error
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service says: whether it did as asked, and facts as JSON."""
+
+    success: bool
+    facts: Mapping[str, Any]
+
+
+class Link:
+    """One node's connections; a wrong message is refused, counted and logged once a second at most."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.n_refused = 0
+        self._last_refusal_s = float("-inf")
+        self._undo: list[Callable[[], object]] = []
+
+    def publisher(self, topic: str, type_name: str, quality: Quality) -> Callable[[Any], None]:
+        """Make the function that publishes on a topic."""
+        sent = _quality("order" if quality == "stream" else quality)
+        publisher = self.node.create_publisher(message_class(type_name), topic, sent)
+        self._undo.append(lambda: self.node.destroy_publisher(publisher))
+        return publisher.publish
+
+    def subscribe(self, topic: str, type_name: str, quality: Quality, take: Callable[[Any], None]) -> None:
+        """Call take(message) for every message of a topic; it may refuse one with InvalidMessage."""
+
+        def guarded(message: Any) -> None:
+            try:
+                take(message)
+            except InvalidMessage as error:
+                self.refuse(str(error))
+
+        subscription = self.node.create_subscription(message_class(type_name), topic, guarded, _quality(quality))
+        self._undo.append(lambda: self.node.destroy_subscription(subscription))
+
+    def serve(self, name: str, answer: Callable[[], Answer]) -> None:
+        """Offer a std_srvs/Trigger service whose message is the answer's facts in JSON."""
+        services = importlib.import_module("std_srvs.srv")
+
+        def handle(request: Any, response: Any) -> Any:
+            given = answer()
+            response.success, response.message = given.success, json.dumps(given.facts)
+            return response
+
+        service = self.node.create_service(services.Trigger, name, handle)
+        self._undo.append(lambda: self.node.destroy_service(service))
+
+    def clear(self) -> None:
+        """Take down everything that was connected here."""
+        while self._undo:
+            self._undo.pop()()
+
+    def parameter(self, name: str, default: int) -> Any:
+        """Give a node parameter's present value, declaring it when first asked for."""
+        if not self.node.has_parameter(name):
+            self.node.declare_parameter(name, default)
+        return self.node.get_parameter(name).value
+
+    def n_publishers(self, topic: str) -> int:
+        """Count who publishes on a topic now."""
+        return self.node.count_publishers(topic)
+
+    def stamp(self) -> Any:
+        """The ROS time now, for a header."""
+        return self.node.get_clock().now().to_msg()
+
+    def refuse(self, problem: str) -> None:
+        """Count a message that was not used, and say so at most once a second."""
+        self.n_refused += 1
+        now_s = time.monotonic()
+        if now_s - self._last_refusal_s > 1.0:
+            self._last_refusal_s = now_s
+            self.node.get_logger().warning(f"{problem} ({self.n_refused} refused so far)")
+
+    def take_refused(self) -> int:
+        """Hand over the count of refused messages and start afresh."""
+        refused, self.n_refused = self.n_refused, 0
+        return refused
+
+    def info(self, text: str) -> None:
+        """Log a fact."""
+        self.node.get_logger().info(text)
+
+    def error(self, text: str) -> None:
+        """Log a fault."""
+        self.node.get_logger().error(text)
+
+
+def _quality(quality: Quality) -> Any:
+    qos = importlib.import_module("rclpy.qos")
+    reliable, latched = quality != "stream", quality == "notice"
+    return qos.QoSProfile(
+        depth=1 if not latched else 10,
+        reliability=qos.ReliabilityPolicy.RELIABLE if reliable else qos.ReliabilityPolicy.BEST_EFFORT,
+        durability=qos.DurabilityPolicy.TRANSIENT_LOCAL if latched else qos.DurabilityPolicy.VOLATILE,
+    )
+
+
+def split_ros_args(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split a command line into our arguments and those of ROS, from --ros-args on."""
+    at = argv.index("--ros-args") if "--ros-args" in argv else len(argv)
+    return list(argv[:at]), list(argv[at:])

@@ -1,0 +1,74 @@
+"""What a node knows of the robot: the newest sample of every topic that it needs, and how old the oldest of them is."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashore.datasets.contract import Feature
+from ashore.real.errors import InvalidMessage
+from ashore.real.mapping import Channel
+from ashore.real.nodes.link import Link
+
+Array = NDArray[Any]
+
+
+class Senses:
+    """Keeps the newest measurement of each feature; ages by the monotonic time of receipt, each topic by itself."""
+
+    def __init__(
+        self, features: Sequence[Feature], channels: Sequence[Channel], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._shapes = {feature.name: feature.shape for feature in features}
+        self._channels = tuple(channels)
+        self._clock = clock
+        self._latest: list[tuple[float, dict[str, Array]] | None] = [None] * len(self._channels)
+        self._stamps_ns = [0] * len(self._channels)
+
+    def connect(self, link: Link) -> None:
+        """Subscribe to every topic."""
+        for index, channel in enumerate(self._channels):
+            link.subscribe(channel.topic, channel.type, "stream", partial(self.take, index))
+
+    def take(self, index: int, message: Any) -> None:
+        """Take in a message of the topic with this index.
+
+        Raises:
+            InvalidMessage: it does not hold what the mapping says, or is older than the one before.
+        """
+        channel = self._channels[index]
+        values = channel.read(message)
+        stamp_ns = _stamp_ns(message)
+        if stamp_ns and stamp_ns < self._stamps_ns[index]:
+            raise InvalidMessage(repr(channel.topic), "it is older than the one before", "rising stamps")
+        self._stamps_ns[index] = stamp_ns
+        shaped = {name: value.reshape(1, *self._shapes[name]) for name, value in values.items() if name in self._shapes}
+        self._latest[index] = (self._clock(), shaped)
+
+    def forget(self) -> None:
+        """Drop all samples, so that only what arrives from now on counts."""
+        self._latest = [None] * len(self._channels)
+
+    def measured(self) -> dict[str, Array] | None:
+        """Give the newest measurements {name: (1, *shape)} float64, or None while a topic has sent nothing yet."""
+        latest = [each for each in self._latest if each is not None]
+        if len(latest) < len(self._channels):
+            return None
+        return {name: value for _, values in latest for name, value in values.items()}
+
+    def age_s(self, now_s: float) -> float:
+        """Give the age of the oldest of the newest samples; infinite while a topic has sent nothing yet."""
+        return max((now_s - each[0] if each is not None else np.inf for each in self._latest), default=np.inf)
+
+    def first_age_s(self, now_s: float) -> float | None:
+        """Give the age of the first topic's newest sample, which loops lock their phase to; None before it came."""
+        first = self._latest[0]
+        return None if first is None else now_s - first[0]
+
+
+def _stamp_ns(message: Any) -> int:
+    header = getattr(message, "header", None)
+    return 0 if header is None else int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)

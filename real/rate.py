@@ -1,0 +1,151 @@
+"""A loop at a steady rate: monotonic deadlines on a thread of its own, misses counted and periods kept."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+KEPT = 100_000
+"""Samples kept of each kind; 33 minutes at 50 Hz."""
+
+
+class Pacer:
+    """Deadlines one period apart; a late tick is counted and never made up for by a burst.
+
+    deadline   |----|----|----|----|----|      the body of tick 2 takes 1.5 periods:
+    tick       0    1    2       3 |    4      one miss, and tick 4 is back on the grid
+    """
+
+    def __init__(self, period_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.period_s = period_s
+        self.missed = 0
+        self._clock = clock
+        self._next_s: float | None = None
+
+    def start(self, at_s: float) -> None:
+        """Set the first deadline to this time of the clock."""
+        self._next_s = at_s
+
+    def shift(self, seconds: float) -> None:
+        """Move all further deadlines, to stay in phase with what arrives from another clock."""
+        if self._next_s is not None:
+            self._next_s += seconds
+
+    def take_missed(self) -> int:
+        """Hand over the count of missed deadlines and start afresh."""
+        missed, self.missed = self.missed, 0
+        return missed
+
+    def wait_s(self) -> float:
+        """Advance to the next deadline and return how long it is away, 0 where it has passed."""
+        now_s = self._clock()
+        if self._next_s is None:
+            self._next_s = now_s
+        wait = self._next_s - now_s
+        if wait < -self.period_s:
+            late = int(-wait / self.period_s)
+            self.missed += late
+            self._next_s += late * self.period_s
+        self._next_s += self.period_s
+        return max(0.0, wait)
+
+
+class PhaseLock:
+    """Keeps a loop's ticks a fixed time behind the messages that it waits for, by tiny shifts of its deadlines."""
+
+    def __init__(self, period_s: float, lag_s: float, gain: float = 0.05, max_shift_s: float = 1e-4) -> None:
+        self._period_s = period_s
+        self._lag_s = lag_s
+        self._gain = gain
+        self._max_shift_s = max_shift_s
+
+    def shift_s(self, age_s: float) -> float:
+        """Say how far to move the deadlines, given the age of the newest message at this tick."""
+        error = age_s - self._lag_s
+        error -= self._period_s * round(error / self._period_s)
+        return float(np.clip(-self._gain * error, -self._max_shift_s, self._max_shift_s))
+
+
+class Samples:
+    """Measured durations, the newest KEPT of them, summed up in milliseconds."""
+
+    def __init__(self) -> None:
+        self._values_s: deque[float] = deque(maxlen=KEPT)
+        self._last_s: float | None = None
+
+    def add(self, seconds: float) -> None:
+        """Take in one duration."""
+        self._values_s.append(seconds)
+
+    def mark(self, now_s: float) -> None:
+        """Take in the time since the last mark; the first one only starts the count."""
+        if self._last_s is not None:
+            self._values_s.append(now_s - self._last_s)
+        self._last_s = now_s
+
+    def lift(self) -> None:
+        """Forget the last mark, so that a pause is not taken for a period."""
+        self._last_s = None
+
+    def take_ms(self) -> list[float]:
+        """Hand over all samples in milliseconds and start afresh."""
+        values = [round(1e3 * value, 4) for value in self._values_s]
+        self._values_s.clear()
+        return values
+
+
+class Loop:
+    """Runs body(now_s) once a period on a thread of its own, from start() to stop().
+
+    A fault of the body ends the thread and reaches threading.excepthook, which ends the process.
+    """
+
+    def __init__(self, name: str, period_s: float, body: Callable[[float], None]) -> None:
+        self.pacer = Pacer(period_s)
+        self.periods = Samples()
+        self._name = name
+        self._body = body
+        self._halt = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, first_s: float | None = None) -> None:
+        """Start ticking, the first tick at first_s of the monotonic clock or at once."""
+        self.stop()
+        self._halt.clear()
+        self.periods.lift()
+        self.pacer.start(time.monotonic() if first_s is None else first_s)
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop ticking; returns when the present tick is done."""
+        self._halt.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        self._thread = None
+
+    def _run(self) -> None:
+        while not self._halt.is_set():
+            # Event.wait would cost a lock and up to a millisecond of jitter; stop() waits one period at most.
+            time.sleep(self.pacer.wait_s())
+            if self._halt.is_set():
+                return
+            now_s = time.monotonic()
+            self.periods.mark(now_s)
+            self._body(now_s)
+
+
+def first_tick_s(now_s: float, age_s: float | None, period_s: float, lag_s: float) -> float:
+    """Say when a loop's first tick is: lag_s behind the next message, given the newest one's age; now without any."""
+    if age_s is None:
+        return now_s
+    return now_s + (lag_s - age_s) % period_s
+
+
+def period_error_ms(periods_ms: Sequence[float], period_s: float, percentile: float) -> float:
+    """Give the percentile of |period - nominal| in milliseconds; NaN without samples."""
+    if not periods_ms:
+        return float("nan")
+    return float(np.percentile(np.abs(np.asarray(periods_ms) - 1e3 * period_s), percentile))

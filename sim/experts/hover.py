@@ -1,0 +1,62 @@
+"""A geometric flight controller: from position and speed errors to thrust and body rates, from the true state alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashore.sim.interfaces.body_rate import level_rates
+from ashore.sim.rotations import matrix_from_quat
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class HoverExpertConfig:
+    """Gains and limits of the controller."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    """Bounds of the action (Da,): thrust over mass m/s2, body rates rad/s."""
+    position_gain_per_s2: tuple[float, float, float] = (4.5, 4.5, 14.0)
+    """Along world x, y, z. The vertical one is high since a wrong mass or thrust leaves an error of its share of g / gain."""
+    speed_gain_per_s: tuple[float, float, float] = (3.5, 3.5, 6.5)
+    attitude_gain_per_s: float = 5.0
+    yaw_gain_per_s: float = 2.0
+    max_error_m: tuple[float, float, float] = (0.6, 0.6, 0.25)
+    """A larger position error counts as this much."""
+    max_tilt_rad: float = 0.6
+    gravity_m_s2: float = 9.81
+
+
+class HoverExpert:
+    """Fly to the goal, turn to yaw zero and stay; a function of the true state, without memory.
+
+    Source: Lee, Leok and McClamroch, Geometric Tracking Control of a Quadrotor UAV on SE(3), CDC 2010, equations 12 and 15;
+    the attitude part ends in body rates, since the rate loop is on board, and tilt comes before yaw.
+    """
+
+    def __init__(self, config: HoverExpertConfig) -> None:
+        self._config = config
+
+    def act(self, truth: Mapping[str, Array], time_s: float) -> Array:
+        """Return thrust over mass and body rates (N, 4) for the true observations at this control step."""
+        config = self._config
+        rotation = matrix_from_quat(truth["quat_world_wxyz"])
+        error = truth["goal_pos_world_m"] - truth["pos_world_m"]
+        error = np.clip(error, np.negative(config.max_error_m), config.max_error_m)
+        wanted = config.position_gain_per_s2 * error - config.speed_gain_per_s * truth["linvel_world_m_s"]
+        wanted[:, 2] = np.maximum(wanted[:, 2] + config.gravity_m_s2, 0.3 * config.gravity_m_s2)
+        wanted[:, :2] *= self._within_tilt(wanted)
+        rates = level_rates(rotation, wanted, config.attitude_gain_per_s)
+        yaw = np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
+        rates -= config.yaw_gain_per_s * yaw[:, None] * rotation[:, 2]
+        thrust = np.sum(wanted * rotation[..., 2], axis=-1, keepdims=True)
+        return np.clip(np.concatenate([thrust, rates], axis=-1), config.low, config.high)
+
+    def _within_tilt(self, wanted: Array) -> Array:
+        level = np.linalg.norm(wanted[:, :2], axis=1)
+        most = wanted[:, 2] * np.tan(self._config.max_tilt_rad)
+        return np.minimum(1.0, most / np.maximum(level, 1e-9))[:, None]

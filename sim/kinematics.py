@@ -1,0 +1,184 @@
+"""Forward kinematics of a chain of joints in numpy alone: what a robot's computer needs to turn joints into a tool's pose.
+
+A chain is plain data (JSON), read once from the robot's MJCF; batches of joint positions go through it at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashore.datasets.errors import UnreadableFile
+from ashore.sim.errors import UnknownModelName
+from ashore.sim.rotations import matrix_from_quat, quat_from_matrix
+
+Array = NDArray[Any]
+Vector = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A fixed transform from the frame before it, then a hinge about an axis; the last link of a chain has no axis."""
+
+    pos_m: Vector
+    """(3,) in the frame before."""
+    quat_wxyz: Vector
+    """(4,) unit quaternion."""
+    axis: Vector | None = None
+    """(3,) unit vector in this link's own frame, or None where nothing turns."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Hinges from a base to a tool: T_base_tool(q) = F1 R1(q1) F2 R2(q2) ... F_tool."""
+
+    links: tuple[Link, ...]
+
+    @property
+    def n_joints(self) -> int:
+        """Number of hinges, J."""
+        return sum(link.axis is not None for link in self.links)
+
+    def forward(self, q_rad: Array) -> tuple[Array, Array]:
+        """Compute the tool's pose in the base.
+
+        Args:
+            q_rad: (N, J) joint positions.
+
+        Returns:
+            Position (N, 3) in m and quaternion wxyz (N, 4) of either sign.
+        """
+        matrix, pos, _, _ = self._walk(q_rad)
+        return pos, quat_from_matrix(matrix)
+
+    def jacobian(self, q_rad: Array) -> tuple[Array, Array, Array]:
+        """Compute the tool's pose, and its velocity for each joint's velocity.
+
+        Args:
+            q_rad: (N, J) joint positions.
+
+        Returns:
+            Position (N, 3), quaternion wxyz (N, 4), and the geometric Jacobian (N, 6, J) in base axes: rows 0 to 2 are
+            linear velocity of the tool's origin per rad/s, rows 3 to 5 angular velocity.
+        """
+        matrix, pos, origins, axes = self._walk(q_rad)
+        linear = np.cross(axes, pos[:, None, :] - origins)
+        jacobian = np.concatenate([linear, axes], axis=2).transpose(0, 2, 1)
+        return pos, quat_from_matrix(matrix), jacobian
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return JSON-able data."""
+        rows = [
+            {
+                "pos_m": list(link.pos_m),
+                "quat_wxyz": list(link.quat_wxyz),
+                "axis": None if link.axis is None else list(link.axis),
+            }
+            for link in self.links
+        ]
+        return {"links": rows}
+
+    @classmethod
+    def from_mapping(cls, raw: Mapping[str, Any]) -> Self:
+        """Read what to_mapping gave.
+
+        Raises:
+            UnreadableFile: keys or lengths are wrong.
+        """
+        try:
+            return cls(tuple(_link(item) for item in raw["links"]))
+        except (KeyError, TypeError, ValueError) as error:
+            way_out = "Export the bundle again."
+            raise UnreadableFile("kinematic chain", "links with pos_m, quat_wxyz, axis", str(error), way_out) from error
+
+    @cached_property
+    def _constants(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Fixed parts: positions (J, 3), then F A, F (1 - A), F [a]x (J, 3, 3) with A = a a^T, and axes (J, 3).
+
+        Rodrigues: R(q) = A + cos q (1 - A) + sin q [a]x, so that one joint costs two multiply-adds for all N.
+        """
+        moving = [link for link in self.links if link.axis is not None]
+        fixed = matrix_from_quat(np.array([link.quat_wxyz for link in moving]))
+        axes = np.array([link.axis for link in moving], dtype=np.float64)
+        outer = axes[:, :, None] * axes[:, None, :]
+        cross = np.cross(axes[:, None, :], np.eye(3)[None]).transpose(0, 2, 1)
+        positions = np.array([link.pos_m for link in moving])
+        return positions, fixed @ outer, fixed @ (np.eye(3) - outer), fixed @ cross, axes
+
+    @cached_property
+    def _tool(self) -> tuple[Array, Array]:
+        """What is fixed after the last hinge: position (3,) and rotation (3, 3)."""
+        last = self.links[-1]
+        if last.axis is not None:
+            return np.zeros(3), np.eye(3)
+        return np.array(last.pos_m), matrix_from_quat(np.array(last.quat_wxyz))
+
+    def _walk(self, q_rad: Array) -> tuple[Array, Array, Array, Array]:
+        """Tool rotation (N, 3, 3) and position (N, 3); joint origins and axes in the base, (N, J, 3) each."""
+        q = np.asarray(q_rad, dtype=np.float64)
+        positions, still, cosine, sine, axes = self._constants
+        turned = still + np.cos(q)[..., None, None] * cosine + np.sin(q)[..., None, None] * sine  # (N, J, 3, 3)
+        matrix, pos = np.broadcast_to(np.eye(3), (len(q), 3, 3)), np.zeros((len(q), 3))
+        origins, directions = np.empty((*q.shape, 3)), np.empty((*q.shape, 3))
+        for joint in range(q.shape[1]):
+            pos = pos + matrix @ positions[joint]
+            matrix = matrix @ turned[:, joint]
+            origins[:, joint], directions[:, joint] = pos, matrix @ axes[joint]
+        tool_pos, tool_matrix = self._tool
+        return matrix @ tool_matrix, pos + matrix @ tool_pos, origins, directions
+
+
+def chain_from_mjcf(path: Path | str, base: str, tool: str) -> Chain:
+    """Read the chain of hinges between a body and a site of an MJCF file; MuJoCo is loaded here.
+
+    Args:
+        path: the MJCF.
+        base: body in whose frame the tool's pose is told.
+        tool: site whose frame is the tool's.
+
+    Raises:
+        UnknownModelName: there is no such body or site, or the tool does not hang on the base by single hinges.
+    """
+    import mujoco
+
+    model = mujoco.MjModel.from_xml_path(str(path))
+    bodies = [model.body(i).name for i in range(model.nbody)]
+    sites = [model.site(i).name for i in range(model.nsite)]
+    if base not in bodies:
+        raise UnknownModelName("body", base, bodies)
+    if tool not in sites:
+        raise UnknownModelName("site", tool, sites)
+    site = model.site(tool)
+    ancestors = [int(site.bodyid[0])]
+    while ancestors[0] not in (0, bodies.index(base)):
+        ancestors.insert(0, int(model.body_parentid[ancestors[0]]))
+    if ancestors[0] != bodies.index(base):
+        raise UnknownModelName("body above the tool", base, [bodies[i] for i in ancestors])
+    links, pos, matrix = [], np.zeros(3), np.eye(3)
+    for body in ancestors[1:]:
+        pos, matrix = pos + matrix @ model.body_pos[body], matrix @ matrix_from_quat(model.body_quat[body])
+        joints = [int(model.body_jntadr[body]) + i for i in range(int(model.body_jntnum[body]))]
+        if len(joints) > 1 or any(int(model.jnt_type[j]) != int(mujoco.mjtJoint.mjJNT_HINGE) for j in joints):
+            raise UnknownModelName("chain of single hinges through body", bodies[body], [])
+        for joint in joints:
+            anchor = np.array(model.jnt_pos[joint])
+            links.append(_fixed(pos + matrix @ anchor, matrix, tuple(model.jnt_axis[joint].tolist())))
+            pos, matrix = -anchor, np.eye(3)
+    tool_matrix = matrix @ matrix_from_quat(np.array(site.quat))
+    return Chain((*links, _fixed(pos + matrix @ np.array(site.pos), tool_matrix, None)))
+
+
+def _fixed(pos: Array, matrix: Array, axis: Vector | None) -> Link:
+    quat = quat_from_matrix(matrix[None])[0]
+    return Link(tuple(pos.tolist()), tuple(quat.tolist()), axis)
+
+
+def _link(raw: Mapping[str, Any]) -> Link:
+    pos, quat, axis = tuple(raw["pos_m"]), tuple(raw["quat_wxyz"]), raw["axis"]
+    if len(pos) != 3 or len(quat) != 4 or (axis is not None and len(axis) != 3):
+        raise ValueError("a link needs pos_m of 3, quat_wxyz of 4 and axis of 3 numbers or null")
+    return Link(pos, quat, None if axis is None else tuple(axis))

@@ -1,0 +1,1 @@
+"""A Crazyflie-class quadrotor: MJCF, card and rate loop."""

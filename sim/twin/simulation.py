@@ -1,0 +1,96 @@
+"""Make the twin of a task: the same Simulation as in training, on PyBullet, under a reality profile."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import mujoco
+
+from ashore.sim.randomization import Fixed, Parameter, Randomization
+from ashore.sim.errors import InvalidProfile
+from ashore.sim.sensors import SensorSpec
+from ashore.sim.simulation import Simulation
+from ashore.sim.task import Task
+from ashore.sim.twin.commands import LateDrive, LinkConfig
+from ashore.sim.twin.engine import TwinEngine
+from ashore.sim.twin.profile import Bias, RealityProfile
+from ashore.sim.twin.settings import TwinSettings
+from ashore.sim.twin.urdf import body_name
+
+
+def make_twin_simulation(task_name: str, n: int, profile: RealityProfile) -> Simulation:
+    """Make N episodes of a task on the twin.
+
+    Draw its episodes from Simulation.randomization: start states vary as in the task, the rest is the profile's.
+
+    Raises:
+        UnknownName: there is no such task.
+        InvalidProfile: the profile is for another robot, or names bodies or observations that are not there.
+        UnsupportedModel: the task's scene cannot be built in PyBullet.
+    """
+    from ashore.sim.tasks import make_task
+
+    return twin_of(make_task(task_name), n, profile)
+
+
+def twin_of(task: Task, n: int, profile: RealityProfile) -> Simulation:
+    """Put a task on the twin; make_twin_simulation for a task that is already made."""
+    require_fit(profile, task)
+    engine = TwinEngine(task.scene_path(), n, settings_of(profile))
+    link = LinkConfig(1.0 / task.robot.card.command_hz, profile.command_delay_s, profile.dropped_commands)
+    linked = copy.copy(task)
+    linked.robot = replace(task.robot, drive=LateDrive(task.robot.drive, engine, link))
+    return Simulation(linked, engine, twin_randomization(task, profile))
+
+
+def require_fit(profile: RealityProfile, task: Task) -> None:
+    """Check that a profile is for the task's robot and asks only for what the task has.
+
+    Raises:
+        InvalidProfile: lists every name or disturbance that does not fit.
+    """
+    model = mujoco.MjModel.from_xml_path(str(task.scene_path()))
+    bodies = tuple(body_name(model, body) for body in range(1, model.nbody))
+    profile.require_names(task.robot.card.name, bodies, tuple(task.sensors()))
+    wanted = list(_sensed(task, profile))
+    faults = [f"{key}: {task.name} has no such disturbance; remove it" for key, name, _ in wanted if name is None]
+    values: dict[str, Bias] = {}
+    for key, name, value in wanted:
+        if name is not None and values.setdefault(name, value) != value:
+            faults.append(f"{key}: {value}, but another observation that shares {name!r} has {values[name]}; give both one")
+    if faults:
+        raise InvalidProfile(f"for {profile.robot!r}", faults)
+
+
+def settings_of(profile: RealityProfile) -> TwinSettings:
+    """Take out of a profile what physics feels."""
+    return TwinSettings(
+        body_mass_scale=profile.body_mass_scale,
+        friction_scale=profile.friction_scale,
+        position_gain_scale=profile.position_gain_scale,
+        velocity_gain_scale=profile.velocity_gain_scale,
+        joint_damping_n_m_s_rad=profile.joint_damping_n_m_s_rad,
+        thrust_scale=profile.thrust_scale,
+        motor_lag_scale=profile.motor_lag_scale,
+    )
+
+
+def twin_randomization(task: Task, profile: RealityProfile) -> Randomization:
+    """Start states as the task varies them, every sensor as the profile says, and nothing of the model's fields."""
+    sensed: dict[str, Bias] = {name: 0.0 for spec in task.sensors().values() for name in _parameters(spec).values() if name}
+    sensed |= {name: value for _, name, value in _sensed(task, profile) if name is not None}
+    starts = [p for p in task.randomization("none").parameters if p.name not in sensed and not p.targets]
+    return Randomization((*starts, *(Parameter(name, Fixed(value), "sensing") for name, value in sensed.items())))
+
+
+def _sensed(task: Task, profile: RealityProfile) -> Iterator[tuple[str, str | None, Bias]]:
+    """Yield what the profile asks of the sensors: its own key, the task's parameter (None: there is none), the value."""
+    for observation, spec in task.sensors().items():
+        for table, parameter in _parameters(spec).items():
+            asked: Mapping[str, Bias] = getattr(profile, table)
+            if observation in asked:
+                yield f"{table}.{observation}", parameter, asked[observation]
+
+
+def _parameters(spec: SensorSpec) -> dict[str, str | None]:
+    return {"observation_noise": spec.noise, "observation_bias": spec.bias, "observation_delay_s": spec.delay}

@@ -1,0 +1,89 @@
+"""The exported graph computes what torch computes, is one file, and no file appears when it does not."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from learning_cases import CONTRACT, ENCODING, reach_data
+
+from ashore.policies.checkpoint import RunSettings
+from ashore.policies.encoding import EncodingSpec
+from ashore.policies.errors import ParityFailed
+from ashore.policies.export import bundle_files
+from ashore.policies.graph import TOLERANCE, Vectors, export_graph, make_vectors, require_parity
+from ashore.policies.losses import DiffusionLoss
+from ashore.policies.networks.mlp import MLPConfig
+from ashore.policies.policy import Policy, PolicyConfig
+from ashore.policies.training import TrainingConfig, run_training
+
+SHAPE = PolicyConfig(
+    prediction_horizon=8,
+    encoding=EncodingSpec.from_mapping(ENCODING),
+    network=MLPConfig(width=32, blocks=1),
+    levels=4,
+)
+
+
+def random_policy(sampler: str) -> tuple[Policy, np.ndarray]:
+    torch.manual_seed(0)
+    policy = Policy(replace(SHAPE, sampler=sampler), CONTRACT).eval()
+    data = reach_data(400)
+    data.fit(policy)
+    return policy, data.gather(np.arange(400))[0].numpy()
+
+
+@pytest.mark.parametrize("sampler", ["heun", "euler", "consistency"])
+def test_graph_and_policy_agree(sampler: str) -> None:
+    policy, obs = random_policy(sampler)
+    graph = export_graph(policy, CONTRACT.observation_width)
+    vectors = make_vectors(policy, obs, count=8)
+    assert len(vectors.obs) == 8
+    assert require_parity(graph, vectors) <= TOLERANCE
+    model = onnx.load_from_string(graph)
+    assert [i.name for i in model.graph.input] == ["obs", "noise"] and [o.name for o in model.graph.output] == [
+        "actions"
+    ]
+    assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
+    assert {item.domain for item in model.opset_import} == {""}
+    facts = {item.key: item.value for item in model.metadata_props}
+    assert facts["sampler"] == sampler and facts["action_horizon"] == "4"
+    assert b"site-packages" not in graph and b"ashore/policies" not in graph
+
+
+def test_a_graph_of_other_weights_is_refused() -> None:
+    policy, obs = random_policy("consistency")
+    graph = export_graph(policy, CONTRACT.observation_width)
+    vectors = make_vectors(policy, obs, count=4)
+    with pytest.raises(ParityFailed, match="No bundle was written"):
+        require_parity(graph, replace(vectors, actions=vectors.actions + 1e-3))
+    with pytest.raises(ParityFailed):
+        require_parity(graph, replace(vectors, obs=vectors.obs * np.nan))
+
+
+def test_vectors_keep_clear_of_thresholds() -> None:
+    policy, obs = random_policy("consistency")
+    vectors: Vectors = make_vectors(policy, obs, count=16)
+    raw = policy.unsnapped(policy.observe(torch.from_numpy(vectors.obs)), torch.from_numpy(vectors.noise))
+    assert float(raw[..., 3].detach().abs().min()) > 0.02
+    assert vectors.tolerance == pytest.approx(TOLERANCE * policy.action_scale.half_range.numpy())
+
+
+def test_a_run_gives_the_files_of_a_bundle(tmp_path: Path) -> None:
+    shape = replace(SHAPE, sampler="consistency", levels=1)
+    training = TrainingConfig(updates=5, batch_size=32)
+    settings = RunSettings("diffusion", shape, asdict(training), ("memory",))
+    run_training(tmp_path / "run", settings, reach_data(400), DiffusionLoss())
+    files = bundle_files(tmp_path / "run", {"rank": 1})
+    assert sorted(files) == [
+        "card.md",
+        "contract.json",
+        "evidence.json",
+        "limits.json",
+        "policy.onnx",
+        "robot.json",
+        "vectors.npz",
+    ]
+    assert b"1 network evaluation(s)" in files["card.md"] and b'"rank": 1' in files["evidence.json"]

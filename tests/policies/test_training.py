@@ -1,0 +1,217 @@
+"""The training loop: it learns, resumes to the same bits after being killed, and refuses what does not fit."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from learning_cases import CONTRACT, ENCODING, ArrayWindows, reach_data
+
+from ashore.policies.cards import direct_card
+from ashore.policies.checkpoint import (
+    Checkpoint,
+    RunSettings,
+    load_checkpoint,
+    load_run,
+    load_settings,
+    save_checkpoint,
+)
+from ashore.policies.configuration import read_config
+from ashore.policies.encoding import EncodingSpec
+from ashore.policies.errors import InvalidConfig, NotARun, RunExists, TooFewWindows, TrainingDiverged
+from ashore.policies.losses import ConsistencyLoss, DiffusionLoss
+from ashore.policies.metrics import read_metrics
+from ashore.policies.networks.mlp import MLPConfig
+from ashore.policies.policy import Policy, PolicyConfig
+from ashore.policies.training import TrainingConfig, run_training
+from ashore.policies.training_data import TrainingData
+from ashore.sim.interfaces import make_interface
+
+SHAPE = PolicyConfig(
+    prediction_horizon=8,
+    encoding=EncodingSpec.from_mapping(ENCODING),
+    network=MLPConfig(width=128, blocks=2),
+)
+QUICK = TrainingConfig(updates=40, batch_size=64, checkpoint_s=0.05, log_updates=5)
+
+
+def run(path: Path, training: TrainingConfig = QUICK, data: TrainingData | None = None, **keywords) -> Path:
+    settings = RunSettings("diffusion", SHAPE, asdict(training), ("memory",))
+    return run_training(path, settings, data or reach_data(), DiffusionLoss(), **keywords)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(
+        tmp_path_factory.mktemp("runs") / "teacher",
+        replace(QUICK, updates=600, batch_size=128, learning_rate=5e-3, average_decay=0.99),
+    )
+
+
+def test_it_learns_to_reach_and_grip(trained: Path) -> None:
+    planner = load_run(trained)
+    obs, wanted = (tensor.numpy() for tensor in reach_data(300, seed=7).gather(np.arange(300)))
+    noise = np.random.default_rng(0).normal(size=(300, 8, 4)).astype(np.float32)
+    got = planner.plan(obs, noise)
+    assert got.shape == (300, 8, 4) and got.dtype == np.float32
+    assert np.array_equal(got, planner.plan(obs, noise))
+    assert np.abs(got - wanted)[..., :3].mean() < 0.06  # A policy that stays where it is errs by 0.1.
+    assert set(np.unique(got[..., 3].round(6))) == {np.float32(0.0), np.float32(0.08)}
+    assert (np.abs(got - wanted)[..., 3] < 1e-6).mean() > 0.85
+
+
+def test_a_run_holds_what_it_must(trained: Path) -> None:
+    settings, contract, card = load_settings(trained)
+    assert contract == CONTRACT and card.commands == CONTRACT.actions and settings.policy == SHAPE
+    assert settings.to_mapping() == json.loads((trained / "config.json").read_text())
+    with np.load(trained / "calibration.npz") as calibration:
+        assert calibration["obs"].shape == (60, 2, 14) and calibration["fitted"].shape == (1940, 2, 14)
+    rows = read_metrics(trained)
+    assert rows[-1]["update"] == 600 and rows[-1]["held_out_loss"] < rows[0]["loss"]
+    assert list((trained / "tb").iterdir())
+    assert sorted(path.name for path in (trained / "checkpoint").iterdir()) == [
+        "average.safetensors",
+        "model.safetensors",
+        "optimizer.safetensors",
+        "state.json",
+    ]
+
+
+def test_progress_is_told_and_a_finished_run_stays(trained: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    run(tmp_path / "run", progress=lambda done, total, note: told.append((done, total, note)))
+    assert told[-1][:2] == (40, 40) and "samples/s" in told[-1][2] and "loss" in told[-1][2]
+    before = load_checkpoint(tmp_path / "run")
+    told.clear()
+    run(tmp_path / "run", progress=lambda done, total, note: told.append((done, total, note)))
+    assert told == [] and load_checkpoint(tmp_path / "run").update == before.update
+
+
+def test_minutes_end_by_the_clock(tmp_path: Path) -> None:
+    training = replace(QUICK, updates=None, minutes=1 / 60)
+    started = time.monotonic()
+    run(tmp_path / "run", training)
+    assert load_checkpoint(tmp_path / "run").elapsed_s >= 1.0
+    assert time.monotonic() - started < 20.0
+
+
+CHILD = """
+__import__("stubtasks")
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import torch
+torch.set_num_threads(1)
+from dataclasses import replace
+from test_training import QUICK, run
+run(Path(sys.argv[1]), replace(QUICK, updates=400), progress=lambda *told: print(*told, flush=True))
+"""
+
+
+def test_a_run_killed_anywhere_ends_in_the_same_bits(tmp_path: Path) -> None:
+    training = replace(QUICK, updates=400)
+    whole, broken = run(tmp_path / "whole", training), tmp_path / "broken"
+    command = [sys.executable, "-c", CHILD, str(broken), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            if int(line.split()[0]) >= 60 and (broken / "checkpoint").exists():
+                os.kill(child.pid, signal.SIGKILL)
+                break
+    assert child.returncode == -signal.SIGKILL
+    assert 0 < load_checkpoint(broken).update < 400
+    run(broken, training)
+    first, second = load_checkpoint(whole), load_checkpoint(broken)
+    for part in ("model", "average", "optimizer"):
+        ours, theirs = getattr(first, part), getattr(second, part)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours), part
+    updates = [int(row["update"]) for row in csv.DictReader((broken / "metrics.csv").open())]
+    assert updates == sorted(set(updates)) and updates[-1] == 400
+
+
+@pytest.mark.parametrize("moment", ["half written", "between renames"])
+def test_a_checkpoint_survives_a_kill_while_it_is_replaced(tmp_path: Path, moment: str) -> None:
+    def checkpoint(update: int) -> Checkpoint:
+        weights = {"w": torch.full((3,), float(update))}
+        return Checkpoint(update, 1.0, weights, weights, weights)
+
+    save_checkpoint(tmp_path, checkpoint(1))
+    if moment == "half written":
+        (tmp_path / "checkpoint.next").mkdir()
+        (tmp_path / "checkpoint.next" / "model.safetensors").write_bytes(b"half")
+    else:
+        (tmp_path / "checkpoint").rename(tmp_path / "checkpoint.old")
+    assert load_checkpoint(tmp_path).update == 1
+    save_checkpoint(tmp_path, checkpoint(2))
+    assert load_checkpoint(tmp_path).update == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_student_needs_one_evaluation_and_keeps_up(trained: Path, tmp_path: Path) -> None:
+    weights = dict(load_checkpoint(trained).average)
+    teacher = Policy(SHAPE, CONTRACT)
+    teacher.load_state_dict(weights)
+    shape = replace(SHAPE, sampler="consistency", levels=1)
+    training = replace(QUICK, updates=150, learning_rate=2e-4, average_decay=0.99)
+    settings = RunSettings("consistency", shape, asdict(training), ("memory",), "teacher")
+    run_training(tmp_path / "run", settings, reach_data(), ConsistencyLoss(teacher.network.eval()), start=weights)
+    student, planner = load_run(tmp_path / "run"), load_run(trained)
+    calls = []
+    student.policy.network.register_forward_hook(lambda *_: calls.append(1))
+    obs, wanted = (tensor.numpy() for tensor in reach_data(300, seed=7).gather(np.arange(300)))
+    noise = np.random.default_rng(0).normal(size=(300, 8, 4)).astype(np.float32)
+    error, reference = (np.abs(p.plan(obs, noise) - wanted)[..., :3].mean() for p in (student, planner))
+    assert len(calls) == 1 and error < 1.2 * reference
+
+
+def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunExists, match=r"training: there .*\n.*--out"):
+        run(trained)
+    with pytest.raises(TooFewWindows, match="one batch of 4096"):
+        run(tmp_path / "big", replace(QUICK, batch_size=4096))
+    with pytest.raises(TooFewWindows, match="at least two episodes"):
+        TrainingData(CONTRACT, ArrayWindows(np.zeros((3, 2, 14)), np.zeros((3, 8, 4))), np.zeros(3))
+    with pytest.raises(NotARun, match=r"config\.json is missing"):
+        load_run(tmp_path)
+    with pytest.raises(InvalidConfig, match=r"(?s)minutes: -1.*threads: 0.*updates: 0"):
+        TrainingConfig(minutes=-1, threads=0, updates=0)
+    with pytest.raises(InvalidConfig, match="predict more or execute fewer"):
+        PolicyConfig(prediction_horizon=4, action_horizon=4)
+    with pytest.raises(InvalidConfig, match="Did you mean 'batch_size'"):
+        read_config(TrainingConfig, {"batchsize": 3})
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    def broken(network, average, batch, rng):
+        return DiffusionLoss()(network, average, batch, rng) * float("nan")
+
+    settings = RunSettings("diffusion", SHAPE, asdict(QUICK), ("memory",))
+    with pytest.raises(TrainingDiverged, match="not finite at update 5"):
+        run_training(tmp_path / "run", settings, reach_data(), broken)
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_a_generic_card_takes_actions_as_they_are() -> None:
+    card = direct_card(CONTRACT, np.zeros(4), np.ones(4))
+    assert card.command_hz == 20.0 and card.command_width == 4
+    assert card.limits.low == pytest.approx([-0.1] * 4, abs=1e-5) and card.limits.high[0] == pytest.approx(
+        1.1, abs=1e-5
+    )
+    assert type(card).from_json(card.to_json()) == card
+
+
+def test_the_generic_interface_joins_actions_and_holds_the_last() -> None:
+    interface = make_interface(direct_card(CONTRACT, np.zeros(4), np.ones(4)).interface)
+    action = {"tool_pos_base_m": np.ones((2, 3)), "gripper_target_m": np.zeros((2, 1))}
+    command = interface.decode(action, {})
+    assert command.tolist() == [[1, 1, 1, 0], [1, 1, 1, 0]]
+    assert np.array_equal(interface.stop({}, command), command)
+    assert interface.derive(action).keys() == action.keys()
