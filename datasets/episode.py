@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from math import isfinite, isnan
 from typing import Any, Literal, Self
@@ -24,15 +25,16 @@ _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float
 
 def installed_versions() -> dict[str, str]:
     """Name the versions of Python, ashore, numpy and, where it is loaded, MuJoCo that made an episode."""
-    versions = {"python": platform.python_version()}
-    for package in ("ashore", "numpy", "mujoco"):
-        if package == "mujoco" and package not in sys.modules:
-            continue
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed as a package"
-    return versions
+    packages = ["ashore", "numpy", *(["mujoco"] if "mujoco" in sys.modules else [])]
+    return {"python": platform.python_version()} | {package: _version(package) for package in packages}
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed as a package"
 
 
 def _now() -> str:

@@ -156,8 +156,8 @@ class NoWindows(AshoreError):
 
     def __init__(self, n_episodes: int, n_skipped: int, shortest: int) -> None:
         super().__init__(
-            f"no training window in {n_episodes} episode(s), {n_skipped} of them skipped as failed. Expected an episode "
-            f"of at least {shortest} step(s). Collect more, shorten the horizons, or take the failed ones with "
+            f"no training window in {n_episodes} episode(s), {n_skipped} of them skipped as failed. Expected an "
+            f"episode of at least {shortest} step(s). Collect more, shorten the horizons, or take the failed ones with "
             "successful_only=False."
         )
 
@@ -167,6 +167,6 @@ class InvalidHorizons(AshoreError):
 
     def __init__(self, obs_horizon: int, prediction_horizon: int, action_horizon: int) -> None:
         super().__init__(
-            f"horizons To={obs_horizon}, Tp={prediction_horizon}, Ta={action_horizon} do not fit. Expected all at least "
-            "1 and To - 1 + Ta <= Tp. Raise the prediction horizon or lower one of the others."
+            f"horizons To={obs_horizon}, Tp={prediction_horizon}, Ta={action_horizon} do not fit. Expected all at "
+            "least 1 and To - 1 + Ta <= Tp. Raise the prediction horizon or lower one of the others."
         )

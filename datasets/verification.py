@@ -1,5 +1,6 @@
 """Read everything in a store and say what is wrong: damage, gaps, strangers and what a crash left behind."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,13 +78,10 @@ def _strangers(path: Path) -> Iterator[str]:
 
 
 def _check_indices(files: list[Path]) -> list[Fault]:
-    found = [layout.index_of(file) for file in files]
-    faults = [
-        Fault("episodes", f"episode {i} is missing", _RESTORE)
-        for i in range(max(found, default=-1))
-        if i not in set(found)
-    ]
-    twice = sorted({index for index in found if found.count(index) > 1})
+    counts = Counter(layout.index_of(file) for file in files)
+    missing = [index for index in range(max(counts, default=-1)) if index not in counts]
+    twice = sorted(index for index, count in counts.items() if count > 1)
+    faults = [Fault("episodes", f"episode {index} is missing", _RESTORE) for index in missing]
     return faults + [Fault("episodes", f"episode {index} is there twice", "move one elsewhere") for index in twice]
 
 

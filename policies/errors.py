@@ -82,3 +82,87 @@ class NotATeacher(AshoreError):
         super().__init__(
             f"{path} is a {kind} run; only a diffusion run can be distilled. Give the run that `ashore train` made."
         )
+
+
+class ChunkMismatch(AshoreError):
+    """A chunk that does not fit the contract and the horizons of its executor."""
+
+    def __init__(self, shape: tuple[int, ...], shortest: int, width: int) -> None:
+        super().__init__(
+            f"a chunk has shape {shape}; expected (K, Tp, {width}) with Tp at least {shortest}. "
+            "Give the executor the planner's own contract and horizons."
+        )
+
+
+class InvalidCommand(AshoreError):
+    """Something that no guard can judge: wrong shape or width, or an observation that the limits need is absent."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the guard was given {len(faults)} thing(s) that it cannot judge:\n{lines}\n"
+            "Send the commands of the robot's card, with the observations of its contract."
+        )
+
+
+class InvalidLimits(AshoreError):
+    """A robot card whose limits contradict themselves; lists every fault."""
+
+    def __init__(self, robot: str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the limits of robot {robot!r} have {len(faults)} fault(s):\n{lines}\nCorrect them in the robot's card."
+        )
+
+
+class InvalidBundle(AshoreError):
+    """A bundle that is not what its exporter wrote, or cannot be run; names the file inside it."""
+
+    def __init__(self, path: Path | str, file: str, problem: str) -> None:
+        super().__init__(
+            f"{path} cannot be used: {file}: {problem}. Expected a bundle exactly as `ashore export` wrote it. "
+            "Copy it again, or export the run again."
+        )
+
+
+class EvaluationMismatch(AshoreError):
+    """Draws, seeds or a simulation that do not fit each other."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the evaluation has {len(faults)} fault(s):\n{lines}\n"
+            "Give one draw and one seed an episode, at least one episode, and the policy's own task."
+        )
+
+
+class CannotRank(AshoreError):
+    """Policies or real episodes that cannot be compared; lists every fault."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"ranking is not possible, for {len(faults)} reason(s):\n{lines}\n"
+            "Rank finished runs of one contract, against episodes of that contract."
+        )
+
+
+class EvidenceMissing(AshoreError):
+    """A bundle that was never ranked, or whose evidence belongs to other weights."""
+
+    def __init__(self, path: Path | str, problem: str) -> None:
+        super().__init__(
+            f"{path} may not be deployed: {problem}. Expected evidence from `ashore rank` for exactly these weights. "
+            "Rank the run and export it again, or override by name with --without-evidence."
+        )
+
+
+class EvidenceRejected(AshoreError):
+    """A bundle that the ranker vetoed; lists every veto."""
+
+    def __init__(self, path: Path | str, vetoes: Sequence[str]) -> None:
+        lines = "\n".join(f"  {veto}" for veto in vetoes)
+        super().__init__(
+            f"{path} may not be deployed: the ranking holds {len(vetoes)} veto(es) against it:\n{lines}\n"
+            "Deploy a policy without vetoes, improve this one and rank it again, or override by name with --despite-vetoes."
+        )

@@ -1,4 +1,4 @@
-"""Staying on this host: the environment that keeps ROS 2 to shared memory, the check that it worked, a domain of one's own."""
+"""Staying on this host: settings that keep ROS 2 to shared memory, the check that they worked, an own domain."""
 
 import fcntl
 import ipaddress

@@ -55,7 +55,7 @@ class Pacer:
 class PhaseLock:
     """Keeps a loop's ticks a fixed time behind the messages that it waits for, by tiny shifts of its deadlines."""
 
-    def __init__(self, period_s: float, lag_s: float, gain: float = 0.05, max_shift_s: float = 1e-4) -> None:
+    def __init__(self, period_s: float, lag_s: float, gain: float = 0.02, max_shift_s: float = 2e-5) -> None:
         self._period_s = period_s
         self._lag_s = lag_s
         self._gain = gain

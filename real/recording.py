@@ -1,4 +1,4 @@
-"""What the robot saw, step by step, from the topics into a store: the policy's observations and actions, the guard's commands.
+"""What the robot saw, from topics into a store: the policy's observations and actions, the guard's commands.
 
 A step waits for the command that the guard sends after it, so that each row holds what the robot was then told.
 """

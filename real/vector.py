@@ -13,7 +13,7 @@ from ashore.real.messages import message_class
 Array = NDArray[Any]
 VECTOR_TYPE = "sensor_msgs/JointState"
 AGE = "age_s"
-"""Extra element of a proposal: how long ago the observations were made that its plan rests on, beyond the planned use."""
+"""Extra element of a proposal: how overdue its plan is, as the executor tells."""
 
 
 def element_names(features: Sequence[Feature]) -> tuple[str, ...]:

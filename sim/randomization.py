@@ -62,6 +62,30 @@ class Uniform:
 
 
 @dataclass(frozen=True)
+class Scattered:
+    """Several points, each uniform between low and high, drawn again until no two are nearer than apart."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n_points: int
+    apart: float
+    middle: tuple[tuple[float, ...], ...]
+    """The nominal points."""
+
+    def sample(self, rng: np.random.Generator) -> Array:
+        """Draw points (n_points, len(low))."""
+        while True:
+            points = rng.uniform(self.low, self.high, (self.n_points, len(self.low)))
+            gaps = np.linalg.norm(points[:, None] - points[None], axis=-1) + self.apart * np.eye(self.n_points)
+            if np.all(gaps >= self.apart):
+                return points
+
+    def nominal(self) -> Array:
+        """Return the points without randomization."""
+        return np.asarray(self.middle, dtype=np.float64)
+
+
+@dataclass(frozen=True)
 class Target:
     """Elements of a model field that a parameter changes."""
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
 from ashore.sim.engine import Engine
+from ashore.sim.injection import Injection
 from ashore.sim.randomization import Draw, Randomization
 from ashore.sim.robot import Robot
 from ashore.sim.sensors import SensorSpec
@@ -80,6 +81,10 @@ class Task(ABC):
     @abstractmethod
     def expert(self, n: int, rng: np.random.Generator) -> Expert:
         """An expert for n episodes that start now."""
+
+    def injection(self) -> Injection | None:
+        """How demonstrations of this task are disturbed, so that they show recovery; None where they are not."""
+        return None
 
     def encoding(self) -> Mapping[str, Any]:
         """How a policy should see this task, as the fields of `policies.encoding.EncodingSpec`; empty for the generic way.

@@ -39,6 +39,7 @@ class World:
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl = self._batch.bind("ctrl")
         self._xpos, self._xquat = self._batch.bind("xpos"), self._batch.bind("xquat")
+        self._mocap_pos, self._mocap_quat = self._batch.bind("mocap_pos"), self._batch.bind("mocap_quat")
         self._touch = self._bind_touch()
         self._nominal: dict[str, Array] = {}
         self._expanded: dict[str, Array] = {}
@@ -107,7 +108,14 @@ class World:
         self._qvel[np.asarray(ids)[:, None], velocities[None, :]] = 0.0
 
     def place_body(self, ids: Array, name: str, pose: Array, velocity: Array | None = None) -> None:
-        """Set a free body's pose (K, 7) and velocity (K, 6, as body_velocity; zero if None) of the simulations ids."""
+        """Set a free body's pose (K, 7) and velocity (K, 6, as body_velocity; zero if None) of the simulations ids.
+
+        A mocap body, which marks a place and touches nothing, is put there likewise.
+        """
+        mocap = int(self.model.body_mocapid[self._id("body", name)])
+        if mocap >= 0:
+            self._mocap_pos[ids, mocap], self._mocap_quat[ids, mocap] = pose[:, :3], pose[:, 3:]
+            return
         position, motion = self._free_address(name)
         self._qpos[ids, position] = pose
         self._qvel[ids, motion] = 0.0 if velocity is None else velocity

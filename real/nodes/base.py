@@ -1,4 +1,4 @@
-"""The frame of every process of a deployment: a lifecycle node that says why it refuses, and ends cleanly however it is told to.
+"""The frame of every process of a deployment: a lifecycle node that says why it refuses and always ends cleanly.
 
 Start     ends with its parent (PR_SET_PDEATHSIG), own handlers for SIGINT and SIGTERM, further signals ignored.
 Refusals  a fault of configure or activate is logged in full and answered FAILURE: rclpy alone would swallow it.
@@ -23,6 +23,8 @@ from ashore.real.nodes.link import Link, load_rclpy, split_ros_args
 from ashore.real.parent import end_with_parent
 
 POLL_S = 0.1
+SWITCH_S = 2e-4
+"""How long a thread may keep the interpreter while another waits; the default of 5 ms would be the loops' jitter."""
 
 
 class Work(ABC):
@@ -72,6 +74,7 @@ def run_node(name: str, make: Callable[[Sequence[str]], tuple[Work, str]], argv:
     """
     own, ros = split_ros_args(sys.argv[1:] if argv is None else list(argv))
     ended = _Ending()
+    sys.setswitchinterval(SWITCH_S)
     try:
         work, namespace = make(own)
         rclpy = load_rclpy()

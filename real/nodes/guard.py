@@ -25,7 +25,7 @@ from ashore.sim.interfaces import make_interface
 
 Array = NDArray[Any]
 LAG_S = 0.004
-"""How long after a proposal the guard's tick comes: late enough for a late one, early enough for the robot's next period."""
+"""How long after a proposal the guard's tick comes: after most late ones, before the robot's next period."""
 
 
 class GuardWork(Work):

@@ -1,1 +1,1 @@
-"""The PyBullet twin: the task's own scene in another engine, made worse by a reality profile, where a robot will stand."""
+"""The PyBullet twin: a task's own scene in another engine, worsened by a reality profile, where a robot will stand."""

@@ -44,9 +44,7 @@ class TwinClient:
     idle: bool
     """Whether the joints hold and the motors rest, until controls come."""
 
-    def __init__(
-        self, model: mujoco.MjModel, trees: Sequence[UrdfTree], folder: Path, settings: TwinSettings
-    ) -> None:
+    def __init__(self, model: mujoco.MjModel, trees: Sequence[UrdfTree], folder: Path, settings: TwinSettings) -> None:
         """Load the trees' URDF files, which are named 0.urdf, 1.urdf, ... in folder."""
         self.idle = True
         self._id = pybullet.connect(pybullet.DIRECT)
@@ -59,7 +57,7 @@ class TwinClient:
             physicsClientId=self._id,
         )
         self._scene = load_scene(self._id, model, trees, folder, settings)
-        self._motors = MotorBank(model, 1, settings)
+        self._motors = MotorBank(model, settings)
         self._arms = _arms(model, self._scene, settings)
         self._hold: list[Array] = []
         self._first_state = pybullet.saveState(physicsClientId=self._id)
@@ -94,15 +92,13 @@ class TwinClient:
             state = pybullet.getLinkState(body, index.link, 1, 1, physicsClientId=self._id)
             centre, linear, angular = state[0], state[6], state[7]
         pos, quat_xyzw = self._frame(index)
-        linear = np.add(linear, np.cross(angular, np.subtract(pos, centre)))
+        linear = np.add(linear, _cross(angular, np.subtract(pos, centre).tolist()))
         return np.concatenate((linear, _matrix(quat_xyzw).T @ np.asarray(angular)))
 
     def touches(self, name: str) -> bool:
         """Whether a body touches anything."""
         index = self._body(name)
-        points = pybullet.getContactPoints(
-            bodyA=index.tree, linkIndexA=index.link, physicsClientId=self._id
-        )
+        points = pybullet.getContactPoints(bodyA=index.tree, linkIndexA=index.link, physicsClientId=self._id)
         return any(point[8] < TOUCH_M for point in points)
 
     def place_joints(self, names: Sequence[str], values: Array) -> None:
@@ -125,13 +121,13 @@ class TwinClient:
         if self._scene.trees[index.tree]:
             return
         angular = _matrix(quat_xyzw) @ velocity[3:]
-        linear = velocity[:3] + np.cross(angular, np.subtract(centre, pose[:3]))
+        linear = velocity[:3] + _cross(angular.tolist(), np.subtract(centre, pose[:3]).tolist())
         pybullet.resetBaseVelocity(body, linear.tolist(), angular.tolist(), physicsClientId=self._id)
 
     def rest(self) -> None:
         """Take the controls away: joints hold where they are, motors rest."""
         self.idle = True
-        self._motors.rest(0)
+        self._motors.rest()
         self._hold = [self._arm_state(arm)[0] for arm in self._arms]
 
     def substep(self, controls: Array) -> None:
@@ -183,9 +179,7 @@ class TwinClient:
         pos, vel = self._arm_state(arm)
         mass = pybullet.calculateMassMatrix(arm.tree, pos.tolist(), physicsClientId=self._id)
         still = [0.0] * len(arm.links)
-        bias = pybullet.calculateInverseDynamics(
-            arm.tree, pos.tolist(), vel.tolist(), still, physicsClientId=self._id
-        )
+        bias = pybullet.calculateInverseDynamics(arm.tree, pos.tolist(), vel.tolist(), still, physicsClientId=self._id)
         dynamics = np.asarray(mass), np.asarray(bias)
         drive = arm.servos.drive(targets, pos, vel, dynamics, self._timestep_s)
         pybullet.setJointMotorControlArray(
@@ -207,16 +201,14 @@ class TwinClient:
                 index.tree, index.link, weight.tolist(), centre, pybullet.WORLD_FRAME, physicsClientId=self._id
             )
         asked = np.zeros_like(controls) if self.idle else controls
-        for name, wrench in self._motors.substep(0, asked).items():
+        for name, wrench in self._motors.substep(asked).items():
             index = self._body(name)
             pos, quat_xyzw = self._frame(index)
             turn, centre = _matrix(quat_xyzw), self._centre(index)
             force = turn @ wrench[:3]
-            torque = turn @ wrench[3:] - np.cross(np.subtract(centre, pos), force)
+            torque = turn @ wrench[3:] - _cross(np.subtract(centre, pos).tolist(), force.tolist())
             where = (index.tree, index.link)
-            pybullet.applyExternalForce(
-                *where, force.tolist(), centre, pybullet.WORLD_FRAME, physicsClientId=self._id
-            )
+            pybullet.applyExternalForce(*where, force.tolist(), centre, pybullet.WORLD_FRAME, physicsClientId=self._id)
             pybullet.applyExternalTorque(*where, torque.tolist(), pybullet.WORLD_FRAME, physicsClientId=self._id)
 
     def _arm_state(self, arm: _Arm) -> tuple[Array, Array]:
@@ -236,12 +228,13 @@ class TwinClient:
         """Position (3,) and quaternion xyzw (4,) of an MJCF body's frame in the world."""
         if index.link < 0:
             centre, turned = pybullet.getBasePositionAndOrientation(index.tree, physicsClientId=self._id)
-            info = pybullet.getDynamicsInfo(index.tree, -1, physicsClientId=self._id)
-            pos, quat_xyzw = pybullet.multiplyTransforms(centre, turned, *pybullet.invertTransform(info[3], info[4]))
-            return pos, quat_xyzw
+            back = self._scene.base_frames[index.tree]
+            if back is not None:
+                centre, turned = pybullet.multiplyTransforms(centre, turned, *back)
+            return centre, turned
         state = pybullet.getLinkState(index.tree, index.link, 0, 1, physicsClientId=self._id)
-        back = [-value for value in index.anchor_m]
-        pos, quat_xyzw = pybullet.multiplyTransforms(state[4], state[5], back, [0.0, 0.0, 0.0, 1.0])
+        anchor = [-value for value in index.anchor_m]
+        pos, quat_xyzw = pybullet.multiplyTransforms(state[4], state[5], anchor, [0.0, 0.0, 0.0, 1.0])
         return pos, quat_xyzw
 
     def _body(self, name: str) -> LinkIndex:
@@ -267,3 +260,9 @@ def _arms(model: mujoco.MjModel, scene: TwinScene, settings: TwinSettings) -> li
 
 def _matrix(quat_xyzw: Sequence[float]) -> Array:
     return np.reshape(pybullet.getMatrixFromQuaternion(quat_xyzw), (3, 3))
+
+
+def _cross(left: Sequence[float], right: Sequence[float]) -> Array:
+    """Cross product of two vectors (3,); numpy's own takes ten times as long for a single one."""
+    (a, b, c), (x, y, z) = left, right
+    return np.array([b * z - c * y, c * x - a * z, a * y - b * x])

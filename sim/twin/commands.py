@@ -28,8 +28,8 @@ class LinkConfig:
 class LateDrive:
     """A drive that hears its commands late and not all of them; a Drive.
 
-        command   c0  c1  c2  c3  c4      delay 2, c2 lost
-        acts on   c0  c0  c0  c1  c1      the line starts filled with the first command
+    command   c0  c1  c2  c3  c4      delay 2, c2 lost
+    acts on   c0  c0  c0  c1  c1      the line starts filled with the first command
     """
 
     def __init__(self, drive: Drive, engine: TwinEngine, config: LinkConfig) -> None:
@@ -37,11 +37,14 @@ class LateDrive:
         self._drive, self._engine, self._config = drive, engine, config
         self._line: deque[Array] = deque(maxlen=round(config.delay_s / drive.period_s) + 1)
         self._episode = np.zeros(engine.n, dtype=np.int64)
+        self._period = np.full(engine.n, -1, dtype=np.int64)
+        self._losing = np.zeros(engine.n, dtype=bool)
 
     def control(self, command: Array, engine: Engine) -> Array:
         """Turn commands (N, Dc) into actuator controls (N, Nu), after the link's delay and losses."""
         started = self._engine.time_s == 0.0
         self._episode += started
+        self._period[started] = -1
         heard = np.array(command, dtype=np.float64)
         if self._line:
             lost = self._lost() & ~started
@@ -55,11 +58,11 @@ class LateDrive:
 
     def _lost(self) -> Array:
         """Which commands are lost (N,) bool: drawn once a command period, from episode and period alone."""
-        lost = np.zeros(self._engine.n, dtype=bool)
         if self._config.dropped <= 0.0:
-            return lost
+            return np.zeros(self._engine.n, dtype=bool)
         periods = np.floor(self._engine.time_s / self._config.command_period_s + 1e-6).astype(np.int64)
-        for index, (episode, period) in enumerate(zip(self._episode.tolist(), periods.tolist(), strict=True)):
-            rng = np.random.default_rng((self._config.seed, index, episode, period))
-            lost[index] = rng.random() < self._config.dropped
-        return lost
+        for index in np.flatnonzero(periods != self._period).tolist():
+            key = (self._config.seed, index, int(self._episode[index]), int(periods[index]))
+            self._losing[index] = np.random.default_rng(key).random() < self._config.dropped
+        self._period = periods
+        return self._losing

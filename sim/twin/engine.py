@@ -95,14 +95,14 @@ class TwinEngine:
 
     def advance(self, n_substeps: int) -> None:
         """Step every simulation."""
-        for index, client in enumerate(self.clients):
+        for controls, client in zip(self._controls, self.clients, strict=True):
             for _ in range(n_substeps):
-                client.substep(self._controls[index])
-            self._diverged[index] |= not client.is_sound()
+                client.substep(controls)
         self._time_s += n_substeps * self.timestep_s
 
     def diverged(self) -> Array:
         """Which simulations became unstable since their last reset (N,) bool."""
+        self._diverged |= [not client.is_sound() for client in self.clients]
         return self._diverged.copy()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the twin's engine reads from a MuJoCo model beside the URDF: servos, site motors, friction, contacts, weights."""
+"""What the twin reads from a MuJoCo model beside the URDF: servos, site motors, friction, contacts, weights."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -144,7 +144,7 @@ def friction_factors(model: mujoco.MjModel) -> Array:
         rows[row, first] += weight
         rows[row, second] += weight
         wanted[row] = weight * np.log(max(nominal[first], nominal[second]))
-    return np.exp(np.linalg.lstsq(rows, wanted, rcond=None)[0])
+    return np.asarray(np.exp(np.linalg.lstsq(rows, wanted, rcond=None)[0]))
 
 
 def _may_touch(model: mujoco.MjModel, first: int, second: int) -> bool:

@@ -11,9 +11,9 @@ Array = NDArray[np.float64]
 
 
 class MotorBank:
-    """All site motors of N simulations, with the state of their lags."""
+    """All site motors of one simulation, with the state of their lags."""
 
-    def __init__(self, model: mujoco.MjModel, n: int, settings: TwinSettings) -> None:
+    def __init__(self, model: mujoco.MjModel, settings: TwinSettings) -> None:
         motors = read_site_motors(model)
         self.bodies = tuple(dict.fromkeys(motor.body for motor in motors))
         self._rows = {body: [i for i, motor in enumerate(motors) if motor.body == body] for body in self.bodies}
@@ -28,16 +28,16 @@ class MotorBank:
         ranges = np.asarray(model.actuator_ctrlrange)[self._actuator].reshape(-1, 2)
         self._low = np.where(limited, ranges[:, 0], -np.inf)
         self._high = np.where(limited, ranges[:, 1], np.inf)
-        self._delivered = np.zeros((n, len(motors)))
+        self._delivered = np.zeros(len(motors))
 
-    def rest(self, index: int) -> None:
-        """Stop the motors of one simulation."""
-        self._delivered[index] = 0.0
+    def rest(self) -> None:
+        """Stop the motors."""
+        self._delivered[:] = 0.0
 
-    def substep(self, index: int, controls: Array) -> dict[str, Array]:
-        """Advance the lags by one substep and give the wrench of each body {name: (6,)} in body axes about its origin."""
+    def substep(self, controls: Array) -> dict[str, Array]:
+        """Advance the lags by one substep and give {body: wrench (6,)} in body axes about its origin."""
         wanted = np.clip(controls[self._actuator], self._low, self._high)
-        before = self._delivered[index].copy()
-        self._delivered[index] += self._rate * (wanted - before)
+        before = self._delivered.copy()
+        self._delivered += self._rate * (wanted - before)
         thrust = np.where(self._lagged, before, wanted)
         return {body: thrust[rows] @ self._wrench[rows] for body, rows in self._rows.items()}

@@ -181,7 +181,11 @@ def _unknown_key(key: str, names: list[str]) -> str:
 
 
 def _unknown(where: str, table: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
-    return [f"{where}.{key}: no such name; valid: {quoted(names)}.{closest(key, names)}" for key in table if key not in names]
+    return [
+        f"{where}.{key}: no such name; valid: {quoted(names)}.{closest(key, names)}"
+        for key in table
+        if key not in names
+    ]
 
 
 def _frozen(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Load one copy of the scene into a PyBullet client: bodies, contacts, friction, couplings and gravity as in the MJCF."""
+"""Load a scene into a PyBullet client: bodies, contacts, friction, couplings and gravity as in its MJCF."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +37,8 @@ class TwinScene:
 
     trees: Mapping[int, bool]
     """{PyBullet's number of a tree: whether its base stands still}."""
+    base_frames: Mapping[int, tuple[Sequence[float], Sequence[float]] | None]
+    """{tree: position and quaternion xyzw of its base link in the frame of its base's inertia}; None: they are one."""
     bodies: Mapping[str, LinkIndex]
     joints: Mapping[str, tuple[int, int]]
     """{moving joint: (tree, link)}."""
@@ -51,7 +53,8 @@ def load_scene(
     loaded = {_load(client, tree, folder / f"{number}.urdf"): tree for number, tree in enumerate(trees)}
     bodies, joints = _index(client, model, loaded)
     fixed = {number: tree.fixed for number, tree in loaded.items()}
-    scene = TwinScene(fixed, bodies, joints, _gravity(client, model, settings))
+    frames = {number: _base_frame(client, number) for number in loaded}
+    scene = TwinScene(fixed, frames, bodies, joints, _gravity(client, model, settings))
     _set_dynamics(client, model, scene, settings)
     _set_contacts(client, model, scene)
     _set_gears(client, model, scene)
@@ -70,6 +73,14 @@ def _load(client: int, tree: UrdfTree, path: Path) -> int:
             physicsClientId=client,
         )
     )
+
+
+def _base_frame(client: int, tree: int) -> tuple[Sequence[float], Sequence[float]] | None:
+    info = pybullet.getDynamicsInfo(tree, -1, physicsClientId=client)
+    if not np.any(info[3]) and info[4][3] == 1.0:
+        return None
+    pos, quat_xyzw = pybullet.invertTransform(info[3], info[4])
+    return pos, quat_xyzw
 
 
 def _index(

@@ -1,4 +1,4 @@
-"""The joint servos of the twin: where an implicit step of MuJoCo's servo would bring each joint, and with what force."""
+"""The joint servos of the twin: where an implicit step of MuJoCo's servo would bring a joint, and with what force."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Drive:
+class JointOrder:
     """What each joint is to do in one substep, as PyBullet's velocity motors take it."""
 
     velocity: Array
@@ -58,10 +58,14 @@ class ServoBank:
 
     def targets(self, controls: Array) -> Array:
         """Where the servos pull the joints (J,), for the controls (Nu,)."""
+        if not np.any(self._driven):
+            return np.zeros(self.n_joints)
         clipped = np.clip(controls[self._actuator], self._control_low, self._control_high)
         return np.where(self._driven, self._scale * clipped + self._offset, 0.0)
 
-    def drive(self, targets: Array, pos: Array, vel: Array, dynamics: tuple[Array, Array], timestep_s: float) -> Drive:
+    def drive(
+        self, targets: Array, pos: Array, vel: Array, dynamics: tuple[Array, Array], timestep_s: float
+    ) -> JointOrder:
         """Solve one implicit substep.
 
         Args:
@@ -81,7 +85,7 @@ class ServoBank:
         pushed = np.where(saturated, explicit, pull) - bias
         velocity = np.linalg.solve(inertia + timestep_s * np.diag(give), inertia @ vel + timestep_s * pushed)
         force = np.abs(explicit - drag * vel) + np.abs(drag * velocity)
-        return Drive(velocity, force)
+        return JointOrder(np.asarray(velocity), np.asarray(force))
 
     def _read_joint(self, model: mujoco.MjModel, row: int, name: str, settings: TwinSettings) -> None:
         joint = model.joint(name)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import mujoco
 
-from ashore.sim.randomization import Fixed, Parameter, Randomization
 from ashore.sim.errors import InvalidProfile
+from ashore.sim.randomization import Fixed, Parameter, Randomization
 from ashore.sim.sensors import SensorSpec
 from ashore.sim.simulation import Simulation
 from ashore.sim.task import Task
@@ -57,7 +57,9 @@ def require_fit(profile: RealityProfile, task: Task) -> None:
     values: dict[str, Bias] = {}
     for key, name, value in wanted:
         if name is not None and values.setdefault(name, value) != value:
-            faults.append(f"{key}: {value}, but another observation that shares {name!r} has {values[name]}; give both one")
+            faults.append(
+                f"{key}: {value}, but another observation that shares {name!r} has {values[name]}; give both one"
+            )
     if faults:
         raise InvalidProfile(f"for {profile.robot!r}", faults)
 
@@ -77,14 +79,16 @@ def settings_of(profile: RealityProfile) -> TwinSettings:
 
 def twin_randomization(task: Task, profile: RealityProfile) -> Randomization:
     """Start states as the task varies them, every sensor as the profile says, and nothing of the model's fields."""
-    sensed: dict[str, Bias] = {name: 0.0 for spec in task.sensors().values() for name in _parameters(spec).values() if name}
+    sensed: dict[str, Bias] = {
+        name: 0.0 for spec in task.sensors().values() for name in _parameters(spec).values() if name
+    }
     sensed |= {name: value for _, name, value in _sensed(task, profile) if name is not None}
     starts = [p for p in task.randomization("none").parameters if p.name not in sensed and not p.targets]
     return Randomization((*starts, *(Parameter(name, Fixed(value), "sensing") for name, value in sensed.items())))
 
 
 def _sensed(task: Task, profile: RealityProfile) -> Iterator[tuple[str, str | None, Bias]]:
-    """Yield what the profile asks of the sensors: its own key, the task's parameter (None: there is none), the value."""
+    """Yield what the profile asks of the sensors: its key, the task's parameter (None: there is none), the value."""
     for observation, spec in task.sensors().items():
         for table, parameter in _parameters(spec).items():
             asked: Mapping[str, Bias] = getattr(profile, table)

@@ -130,7 +130,7 @@ def joint_name(model: mujoco.MjModel, joint: int) -> str:
 
 
 def joint_anchor(model: mujoco.MjModel, body: int) -> Array:
-    """Origin of the URDF link in its MJCF body's frame (3,): the hinge's anchor, since URDF turns a link about its origin."""
+    """Origin of the URDF link in its MJCF body's frame (3,): the joint's anchor, since URDF turns about the origin."""
     joint = int(model.body_jntadr[body])
     if joint < 0 or int(model.jnt_type[joint]) == FREE:
         return np.zeros(3)
@@ -228,7 +228,8 @@ def _faults(model: mujoco.MjModel) -> Iterator[str]:
     for geom in range(model.ngeom):
         if int(model.geom_type[geom]) not in _SHAPES:
             label = model.geom(geom).name or f"geom_{geom}"
-            yield f"geom {label!r}: shape {mujoco.mjtGeom(int(model.geom_type[geom])).name}; use box, sphere, cylinder, capsule or plane"
+            shape = mujoco.mjtGeom(int(model.geom_type[geom])).name
+            yield f"geom {label!r}: shape {shape}; use box, sphere, cylinder, capsule or plane"
 
 
 def _box(size: Array) -> str:

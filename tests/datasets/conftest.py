@@ -1,6 +1,5 @@
 """Contracts and episodes for the tests of data, made by hypothesis and by hand."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from ashore.datasets.episode import Episode, EpisodeMeta
 MakeEpisode = Callable[..., Episode]
 settings.register_profile("data", deadline=None)
 settings.load_profile("data")
-FULL = os.environ.get("ASHORE_FULL_TESTS") == "1"
 CONTRACT = Contract(
     robot="test/arm",
     task="test/reach",
@@ -161,12 +159,6 @@ def require_equal() -> Callable[..., None]:
             assert read.commands.tobytes() == written.commands[:n_steps].tobytes()
 
     return compare
-
-
-@pytest.fixture(scope="session")
-def full() -> bool:
-    """Whether the long form of a test is wanted (ASHORE_FULL_TESTS=1)."""
-    return FULL
 
 
 @pytest.fixture

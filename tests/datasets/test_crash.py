@@ -129,12 +129,13 @@ def test_killed_at_any_system_call_nothing_committed_is_lost(
     assert n_committed == 3
 
 
+@pytest.mark.parametrize("n_kills", [15, pytest.param(300, marks=pytest.mark.full)])
 def test_killed_at_random_moments_nothing_committed_is_lost(
-    contract, make_episode, require_equal, tmp_path, full
+    contract, make_episode, require_equal, tmp_path, n_kills
 ) -> None:
     rng = np.random.default_rng(0)
     n_committed_in_all = 0
-    for trial in range(300 if full else 15):
+    for trial in range(n_kills):
         path = tmp_path / str(trial) / "store"
         EpisodeStore.create(path, contract)
 

@@ -2,6 +2,8 @@ import errno
 import os
 import resource
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -147,6 +149,15 @@ def test_a_refusing_disk_is_a_clear_error_and_leaves_nothing_behind(
     assert sorted(store_path.rglob("*")) == before
     assert store.append(make_episode(2)) == 1
     assert store.verify() == []
+
+
+def test_recording_needs_nothing_but_numpy(tmp_path) -> None:
+    """A robot's computer records without zarr, torch or a simulator."""
+    heavy = ("zarr", "torch", "mujoco", "pybullet", "matplotlib")
+    code = (
+        f"import sys, ashore.datasets.store, ashore.datasets.windows; sys.exit(any(m in sys.modules for m in {heavy}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
 
 
 def test_a_full_disk_ends_a_recording_cleanly(contract, make_episode, store_path) -> None:

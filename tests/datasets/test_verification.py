@@ -28,7 +28,8 @@ def crashed_store(contract, make_episode, store_path) -> EpisodeStore:
     return store
 
 
-def test_every_flipped_bit_in_every_file_is_found(crashed_store, full) -> None:
+@pytest.mark.parametrize("n_flips", [60, pytest.param(2000, marks=pytest.mark.full)])
+def test_every_flipped_bit_in_every_file_is_found(crashed_store, n_flips) -> None:
     sound = verify_store(crashed_store.path)
     assert [fault.where for fault in sound] == ["journal/0.journal"]
     files = [file for file in sorted(crashed_store.path.rglob("*")) if file.is_file()]
@@ -37,7 +38,7 @@ def test_every_flipped_bit_in_every_file_is_found(crashed_store, full) -> None:
     for file in files:
         data = file.read_bytes()
         n_bits = 8 * len(data)
-        bits = rng.choice(n_bits, size=min(n_bits, 2000 if full else 60), replace=False)
+        bits = rng.choice(n_bits, size=min(n_bits, n_flips), replace=False)
         for bit in bits.tolist():
             flipped = bytearray(data)
             flipped[bit // 8] ^= 1 << (bit % 8)

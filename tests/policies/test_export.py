@@ -9,10 +9,11 @@ import pytest
 import torch
 from learning_cases import CONTRACT, ENCODING, reach_data
 
-from ashore.policies.checkpoint import RunSettings
+from ashore.policies.bundle import load_bundle
+from ashore.policies.checkpoint import RunSettings, load_run
 from ashore.policies.encoding import EncodingSpec
 from ashore.policies.errors import ParityFailed
-from ashore.policies.export import bundle_files
+from ashore.policies.export import bundle_files, export
 from ashore.policies.graph import TOLERANCE, Vectors, export_graph, make_vectors, require_parity
 from ashore.policies.losses import DiffusionLoss
 from ashore.policies.networks.mlp import MLPConfig
@@ -71,19 +72,26 @@ def test_vectors_keep_clear_of_thresholds() -> None:
     assert vectors.tolerance == pytest.approx(TOLERANCE * policy.action_scale.half_range.numpy())
 
 
-def test_a_run_gives_the_files_of_a_bundle(tmp_path: Path) -> None:
+def test_a_run_ships_as_a_bundle_that_plans_the_same(tmp_path: Path) -> None:
     shape = replace(SHAPE, sampler="consistency", levels=1)
     training = TrainingConfig(updates=5, batch_size=32)
     settings = RunSettings("diffusion", shape, asdict(training), ("memory",))
     run_training(tmp_path / "run", settings, reach_data(400), DiffusionLoss())
     files = bundle_files(tmp_path / "run", {"rank": 1})
-    assert sorted(files) == [
-        "card.md",
-        "contract.json",
-        "evidence.json",
-        "limits.json",
-        "policy.onnx",
-        "robot.json",
-        "vectors.npz",
-    ]
     assert b"1 network evaluation(s)" in files["card.md"] and b'"rank": 1' in files["evidence.json"]
+    bundle = export(tmp_path / "run", tmp_path / "policy.ashore")
+    planner, shipped = load_run(tmp_path / "run"), load_bundle(bundle)
+    assert shipped.contract == CONTRACT and shipped.card == planner.card and shipped.action_horizon == 4
+    obs = reach_data(50, seed=3).gather(np.arange(50))[0].numpy()
+    noise = np.random.default_rng(0).normal(size=(50, 8, 4)).astype(np.float32)
+    difference = np.abs(planner.plan(obs, noise) - shipped.plan(obs, noise))
+    assert difference[..., :3].max() < 1e-5 and (difference[..., 3] > 1e-6).mean() < 0.01
+
+
+def test_no_file_appears_when_parity_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = RunSettings("diffusion", SHAPE, asdict(TrainingConfig(updates=5, batch_size=32)), ("memory",))
+    run_training(tmp_path / "run", settings, reach_data(400), DiffusionLoss())
+    monkeypatch.setattr("ashore.policies.graph.TOLERANCE", 1e-12)
+    with pytest.raises(ParityFailed):
+        export(tmp_path / "run", tmp_path / "policy.ashore")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -104,7 +104,6 @@ def test_minutes_end_by_the_clock(tmp_path: Path) -> None:
 
 
 CHILD = """
-__import__("stubtasks")
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])

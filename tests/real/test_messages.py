@@ -118,7 +118,7 @@ def test_a_pose_in_another_frame_is_refused() -> None:
     channel = RobotMapping.named("panda").observations[2]
     message = message_class("geometry_msgs/PoseStamped")()
     message.header.frame_id = "camera"
-    with pytest.raises(InvalidMessage, match="its frame is 'camera'. Expected frame 'base'"):
+    with pytest.raises(InvalidMessage, match=r"its frame is 'camera'\. Expected frame 'base'"):
         channel.read(message)
 
 

@@ -49,7 +49,7 @@ def test_a_stall_is_counted_in_periods_and_never_made_up_for(work: list[float]) 
 def test_phase_lock_brings_ticks_to_their_lag_behind_the_messages() -> None:
     lock, age_s = PhaseLock(0.02, 0.002), 0.013
     rng = np.random.default_rng(0)
-    for _ in range(400):
+    for _ in range(900):
         age_s = (age_s + lock.shift_s(age_s + rng.uniform(0, 0.0002))) % 0.02
     assert age_s == pytest.approx(0.002, abs=0.0005)
 

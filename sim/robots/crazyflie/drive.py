@@ -26,9 +26,9 @@ class RateLoopConfig:
     """Reaction torque about z in N m for a thrust of 1 N."""
     max_thrust_n: float = 0.12
     """Of one motor."""
-    rate_gain_per_s: tuple[float, float, float] = (9.0, 9.0, 6.0)
+    rate_gain_per_s: tuple[float, float, float] = (12.0, 12.0, 6.0)
     """Angular acceleration asked for a rate error of 1 rad/s. With a motor lag T the loop is s (T s + 1) + gain:
-    9 / s and 0.07 s give a damping of 0.63."""
+    12 / s and 0.07 s give a damping of 0.55."""
 
 
 class RateLoop:

@@ -42,7 +42,9 @@ def test_masses_and_limits_are_the_models(model: mujoco.MjModel) -> None:
 
 def test_geoms_without_contact_are_only_seen(model: mujoco.MjModel) -> None:
     arm = ElementTree.fromstring(make_urdf_trees(model)[1].text)
-    counts = {link.get("name"): (len(link.findall("visual")), len(link.findall("collision"))) for link in arm.iter("link")}
+    counts = {
+        link.get("name"): (len(link.findall("visual")), len(link.findall("collision"))) for link in arm.iter("link")
+    }
     assert counts["hand"] == (1, 0)
     assert counts["left_finger"] == (1, 1)
 
@@ -72,7 +74,8 @@ BAD_XML = """
   <asset><mesh name="shell" vertex="0 0 0 1 0 0 0 1 0 0 0 1"/></asset>
   <worldbody>
     <body name="ball"><joint name="ball_joint" type="ball"/><geom size="0.1"/></body>
-    <body name="table"><joint type="slide"/><joint type="slide" axis="0 1 0"/><geom name="hull" type="mesh" mesh="shell"/></body>
+    <body name="table"><joint type="slide"/><joint type="slide" axis="0 1 0"/>
+      <geom name="hull" type="mesh" mesh="shell"/></body>
   </worldbody>
 </mujoco>
 """
@@ -81,7 +84,11 @@ BAD_XML = """
 def test_what_cannot_be_expressed_is_listed_in_full() -> None:
     with pytest.raises(UnsupportedModel) as caught:
         make_urdf_trees(mujoco.MjModel.from_xml_string(BAD_XML))
-    for part in ("'ball_joint': type ball; use three hinges", "'table': 2 joints", "'hull': shape mjGEOM_MESH; use box"):
+    for part in (
+        "'ball_joint': type ball; use three hinges",
+        "'table': 2 joints",
+        "'hull': shape mjGEOM_MESH; use box",
+    ):
         assert part in str(caught.value)
 
 

@@ -1,0 +1,45 @@
+"""`ashore distill`: a student that plans in one network evaluation."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Distil a diffusion run into a consistency policy, on the data that the teacher learnt from.
+
+    Example:
+
+      ashore distill out/teacher --out out/student
+    """
+
+    teacher: Annotated[Path, Positional]
+    """The run that `ashore train` made."""
+    out: Path | None = None
+    """Folder of the student's run; beside the teacher's, with -student at the end, where not given."""
+    minutes: float | None = None
+    """Wall time to distil for; the recipe's where not given."""
+    updates: int | None = None
+    """Number of optimizer updates in place of a time."""
+    seed: int = 0
+    """Seed of the order of the data and the noise."""
+    threads: int = 1
+    """CPU threads of torch."""
+
+    def run(self) -> int:
+        """Distil, and say where the student is."""
+        from ashore.cli.console import say
+        from ashore.cli.progress import shown
+        from ashore.policies.distillation import DISTILLATION, distill
+
+        minutes = DISTILLATION.minutes if self.minutes is None else self.minutes
+        config = replace(DISTILLATION, minutes=minutes, updates=self.updates, seed=self.seed, threads=self.threads)
+        out = self.out if self.out is not None else self.teacher.with_name(f"{self.teacher.name}-student")
+        with shown("distill") as progress:
+            run = distill(self.teacher, out, config, progress)
+        say(f"The student's run is in {run}.")
+        say(f"Next: ashore evaluate {run}")
+        return 0

@@ -1,0 +1,74 @@
+"""Faults of the command line, and the extra that a missing package belongs to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ashore.datasets.errors import AshoreError, closest, quoted
+
+EXTRAS = {
+    "train": ("accelerate", "diffusers", "onnx", "onnxscript", "safetensors", "scipy", "tensorboard", "torch"),
+    "sim": ("gymnasium", "imageio", "matplotlib", "mujoco", "PIL", "pybullet"),
+    "ros": (
+        "diagnostic_msgs",
+        "geometry_msgs",
+        "lifecycle_msgs",
+        "nav_msgs",
+        "rclpy",
+        "sensor_msgs",
+        "std_msgs",
+        "std_srvs",
+        "trajectory_msgs",
+    ),
+    "bench": ("gym_pusht", "pymunk"),
+    "dev": ("build", "hypothesis", "importlinter", "mypy", "pytest", "ruff"),
+}
+"""Importable names of each extra of pyproject.toml; the light install needs none of them."""
+
+
+class MissingExtra(AshoreError):
+    """A command that needs packages which the light install leaves out."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this command needs the package {package!r}, which is not installed. It belongs to the extra {extra!r}; "
+            f"the extras are {quoted(sorted(EXTRAS))}. Install it with: pip install 'ashore[{extra}]'"
+        )
+
+
+class UnknownCommand(AshoreError):
+    """A command that does not exist."""
+
+    def __init__(self, name: str, commands: Sequence[str]) -> None:
+        super().__init__(
+            f"there is no command {name!r}. Commands: {', '.join(commands)}.{closest(name, commands)} "
+            "See `ashore --help`."
+        )
+
+
+class FileTrouble(AshoreError):
+    """The operating system refused a file."""
+
+    def __init__(self, path: Path | str, problem: str) -> None:
+        super().__init__(
+            f"cannot use {path}: {problem}. Expected a path that this user may read and write, on a disk with space. "
+            "Check the path and its permissions, or give another one."
+        )
+
+
+class NotAPolicy(AshoreError):
+    """A path that is neither a training run nor a bundle."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} does not exist. Expected a run's folder, as `ashore train` or `ashore distill` makes it, "
+            "or a bundle, as `ashore export` makes it. Check the path."
+        )
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
+    """Tell which extra a failed import belongs to; None where it belongs to none."""
+    package = (error.name or "").split(".")[0]
+    for extra, names in EXTRAS.items():
+        if package in names:
+            return MissingExtra(package, extra)
+    return None

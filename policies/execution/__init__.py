@@ -1,0 +1,1 @@
+"""From chunks to safe commands, in numpy alone: the same code in simulation and on the robot."""

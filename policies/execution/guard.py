@@ -1,0 +1,128 @@
+"""The last word before the robot: whatever a policy proposes, what leaves here is finite, within limits, and fresh."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashore.policies.errors import InvalidCommand
+from ashore.policies.execution.checks import absent, not_finite, out_of_bounds
+from ashore.policies.execution.limits import Box
+from ashore.sim.interfaces import make_interface
+from ashore.sim.robot import RobotCard
+
+Array = NDArray[Any]
+STOPS = ("command_not_finite", "stale", "observed_not_finite", "observed_out_of_bounds")
+"""Reasons that replace the command by the robot's stop."""
+LIMITS = ("lead", "rate", "position")
+"""Reasons that only shorten the command."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be sent, and why it is not what was proposed."""
+
+    command: Array
+    """(N, Dc) float64, finite and within limits."""
+    intervened: Array
+    """(N,) whether the command differs from the proposed one."""
+    stopped: Array
+    """(N,) whether the robot's stop took the command's place."""
+    reasons: tuple[tuple[str, Array], ...]
+    """(name, (N,) bool) for every name of STOPS and LIMITS, in that order."""
+
+
+class Guard:
+    """Judges the commands of N robots of one kind; holds no word of what kind that is.
+
+    First the stops: a command that is not finite or too old, observations that are not finite or out of bounds (this one
+    is latched until reset). Then the limits, on commands and stops alike: the distance from the measured value, the change
+    since the last command, the position. Where they exclude each other, position and rate win over lead, so that the
+    command approaches the measured value as fast as it may.
+    """
+
+    def __init__(self, card: RobotCard, n: int) -> None:
+        """Make a guard from a card.
+
+        Raises:
+            InvalidLimits: the card's limits contradict themselves; lists every fault.
+            UnknownName: the card names an interface that does not exist.
+        """
+        self._card = card
+        self._box = Box(card)
+        self._interface = make_interface(card.interface)
+        self._needed = {*self._box.names, *card.limits.observed_low, *card.limits.observed_high}
+        self._longest_s = 2.0 / card.command_hz
+        self._last = np.full((n, card.command_width), np.nan)
+        self._last_s = np.full(n, np.nan)
+        self._is_latched = np.zeros(n, bool)
+
+    def reset(self, ids: Array) -> None:
+        """Forget the last commands of the robots ids (K,), and release their latches."""
+        self._last[ids], self._last_s[ids], self._is_latched[ids] = np.nan, np.nan, False
+
+    def filter(self, command: Array, observed: Mapping[str, Array], now_s: float, command_age_s: Array) -> Verdict:
+        """Judge one command period.
+
+        Args:
+            command: (N, Dc) what was proposed, in the order and units of the card's commands.
+            observed: {name: (N, *shape)} measured and derived observations.
+            now_s: the time now, of a clock that never jumps; the rate limits count from the last call.
+            command_age_s: (N,) how overdue the command is; NaN counts as too old.
+
+        Raises:
+            InvalidCommand: a width or a number of robots is wrong, or an observation that the limits need is missing.
+        """
+        proposed = self._checked(command, observed, command_age_s)
+        n = len(proposed)
+        self._is_latched |= out_of_bounds(self._card.limits, observed, n)
+        finite = np.isfinite(proposed).all(1)
+        stale = ~(np.asarray(command_age_s, np.float64) <= self._card.limits.timeout_s)
+        stops = (~finite, stale, not_finite(observed, n), self._is_latched.copy())
+        stopped = np.logical_or.reduce(stops)
+        wanted = np.where(stopped[:, None], 0.0, proposed)
+        if stopped.any():
+            wanted[stopped] = self._stop(observed, n)[stopped]
+        sent, shortened = self._limit(wanted, observed, now_s)
+        intervened = np.any(sent != np.where(finite[:, None], proposed, np.nan), axis=1)
+        reasons = tuple(zip((*STOPS, *LIMITS), (*stops, *shortened), strict=True))
+        return Verdict(sent, intervened, stopped, reasons)
+
+    def _checked(self, command: Array, observed: Mapping[str, Array], command_age_s: Array) -> Array:
+        proposed = np.asarray(command, np.float64)
+        expected = self._last.shape
+        faults = [] if proposed.shape == expected else [f"command: shape {proposed.shape}, expected {expected}"]
+        if np.shape(command_age_s) != expected[:1]:
+            faults.append(f"command_age_s: shape {np.shape(command_age_s)}, expected {expected[:1]}")
+        faults += absent(self._needed, observed, expected[0])
+        if faults:
+            raise InvalidCommand(faults)
+        return proposed
+
+    def _stop(self, observed: Mapping[str, Array], n: int) -> Array:
+        """Ask the robot's own stop (N, Dc); where even that is not finite, stay with the last command."""
+        last = self._rest(observed, n)
+        with np.errstate(all="ignore"):  # The observations may be what is wrong.
+            stop = np.asarray(self._interface.stop(observed, last), np.float64)
+        return np.where(np.isfinite(stop).all(1)[:, None], stop, last)
+
+    def _rest(self, observed: Mapping[str, Array], n: int) -> Array:
+        """The last commands (N, Dc), or before the first one what is nearest to doing nothing: where the robot is, or 0."""
+        led = self._box.led(observed, n)
+        start = np.clip(np.where(np.isfinite(led), led, 0.0), self._box.low, self._box.high)
+        return np.where(np.isfinite(self._last), self._last, start)
+
+    def _limit(self, wanted: Array, observed: Mapping[str, Array], now_s: float) -> tuple[Array, tuple[Array, ...]]:
+        """Bring finite commands (N, Dc) within the limits, and tell which limits shortened them, each (N,)."""
+        box = self._box
+        dt_s = np.nan_to_num(now_s - self._last_s, nan=0.0, posinf=0.0, neginf=0.0).clip(0.0, self._longest_s)
+        near = np.clip(wanted, *box.near(box.led(observed, len(wanted))))
+        low, high = box.reach(self._last, dt_s)
+        sent = np.clip(near, low, high)
+        outside = np.any((near < box.low) | (near > box.high), axis=1)
+        held_back = np.any(sent != np.clip(near, box.low, box.high), axis=1)
+        self._last = sent.copy()
+        self._last_s = np.where(np.isfinite(now_s), now_s, self._last_s)
+        return sent, (np.any(near != wanted, axis=1), held_back, outside)

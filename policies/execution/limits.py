@@ -1,0 +1,87 @@
+"""A card's limits as arrays, checked once: what the guard computes with every command period."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashore.policies.errors import InvalidLimits
+from ashore.sim.robot import RobotCard
+
+Array = NDArray[Any]
+
+
+class Box:
+    """The interval that each command element may lie in at this moment."""
+
+    def __init__(self, card: RobotCard) -> None:
+        """Check the card's limits and keep them.
+
+        Raises:
+            InvalidLimits: lists every fault.
+        """
+        faults = limit_faults(card)
+        if faults:
+            raise InvalidLimits(card.name, faults)
+        limits = card.limits
+        self.low = np.asarray(limits.low, np.float64)
+        self.high = np.asarray(limits.high, np.float64)
+        self.max_rate = np.asarray(limits.max_rate, np.float64)
+        self.max_lead = np.asarray([np.inf if lead is None else lead for lead in limits.max_lead], np.float64)
+        self.lead_of = limits.lead_of
+        self.names = sorted({source[0] for source in limits.lead_of if source is not None})
+
+    def led(self, observed: Mapping[str, Array], n: int) -> Array:
+        """Gather the measured value that each command element drives (N, Dc); NaN where nothing is led."""
+        values = np.full((n, len(self.low)), np.nan)
+        for column, source in enumerate(self.lead_of):
+            if source is not None:
+                values[:, column] = np.asarray(observed[source[0]], np.float64).reshape(n, -1)[:, source[1]]
+        return values
+
+    def reach(self, last: Array, dt_s: Array) -> tuple[Array, Array]:
+        """Give the lowest and highest commands (N, Dc) that position and rate limits allow after the last ones.
+
+        Args:
+            last: (N, Dc) commands sent before, NaN where there is none.
+            dt_s: (N,) time since then.
+        """
+        step = self.max_rate * dt_s[:, None]
+        low = np.where(np.isfinite(last), np.maximum(self.low, last - step), self.low)
+        high = np.where(np.isfinite(last), np.minimum(self.high, last + step), self.high)
+        return low, high
+
+    def near(self, led: Array) -> tuple[Array, Array]:
+        """Give the lowest and highest commands (N, Dc) within the lead limit; unbounded where nothing finite is led."""
+        is_led = np.isfinite(led) & np.isfinite(self.max_lead)
+        centre = np.where(is_led, led, 0.0)
+        lead = np.where(is_led, self.max_lead, np.inf)
+        return centre - lead, centre + lead
+
+
+def limit_faults(card: RobotCard) -> list[str]:
+    """List what is wrong with a card's limits: widths, numbers that are not finite, low above high, times."""
+    limits, width = card.limits, card.command_width
+    rows = {name: getattr(limits, name) for name in ("low", "high", "max_rate", "max_lead", "lead_of")}
+    found = [f"{name}: {len(row)} values for {width} command elements" for name, row in rows.items() if len(row) != width]
+    if found:
+        return found
+    for name in ("low", "high", "max_rate"):
+        if not np.all(np.isfinite(rows[name])):
+            found.append(f"{name}: holds NaN or infinity")
+    found += [f"low and high of element {i}: {a} > {b}" for i, (a, b) in enumerate(zip(limits.low, limits.high, strict=True)) if a > b]
+    found += [f"max_rate of element {i}: {rate}; must be positive" for i, rate in enumerate(limits.max_rate) if not rate > 0]
+    for i, (lead, source) in enumerate(zip(limits.max_lead, limits.lead_of, strict=True)):
+        if (lead is None) != (source is None):
+            found.append(f"max_lead and lead_of of element {i}: give both or neither")
+        elif lead is not None and not 0 < lead < np.inf:
+            found.append(f"max_lead of element {i}: {lead}; must be positive and finite")
+    for side in ("observed_low", "observed_high"):
+        bounds: Mapping[str, tuple[float, ...]] = getattr(limits, side)
+        found += [f"{side}.{name}: holds NaN" for name, row in bounds.items() if np.any(np.isnan(row))]
+    if not 0 < limits.timeout_s < np.inf:
+        found.append(f"timeout_s: {limits.timeout_s}; must be positive and finite")
+    if not 0 < card.command_hz < np.inf:
+        found.append(f"command_hz: {card.command_hz}; must be positive and finite")
+    return found

@@ -1,0 +1,140 @@
+"""Reads the outline of an ONNX file without the onnx package, so that a robot refuses what no exported policy holds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+MAX_NODES = 200_000
+MAX_DEPTH = 8
+DOMAINS = ("", "ai.onnx")
+LOOPS = ("Loop", "Scan", "If", "SequenceMap")
+"""Operators that run other graphs; an exported sampler is unrolled and has none."""
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+# Field numbers of onnx/onnx.proto, Apache-2.0.
+_MODEL_OPSET, _MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTIONS = 8, 7, 20, 25
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
+_NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS, _ATTRIBUTE_SPARSE = 5, 6, 10, 11, 22
+_TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+
+
+@dataclass
+class _Outline:
+    faults: list[str] = field(default_factory=list)
+    n_nodes: int = 0
+
+
+def graph_faults(content: bytes) -> list[str]:
+    """List what keeps an ONNX file from being loaded.
+
+    Refused are external data, custom operators, functions, control flow, and what is no ONNX file at all.
+    """
+    outline = _Outline()
+    try:
+        _model(memoryview(content), outline)
+    except (ValueError, IndexError) as error:
+        outline.faults.append(f"not an ONNX file ({error})")
+    return list(dict.fromkeys(outline.faults))
+
+
+def _model(content: memoryview, outline: _Outline) -> None:
+    n_graphs = 0
+    for number, value in _fields(content):
+        if number == _MODEL_GRAPH and isinstance(value, memoryview):
+            n_graphs += 1
+            _graph(value, outline, 0)
+        elif number == _MODEL_OPSET and isinstance(value, memoryview):
+            domain = b"".join(bytes(v) for n, v in _fields(value) if n == 1 and isinstance(v, memoryview)).decode()
+            if domain not in DOMAINS:
+                outline.faults.append(f"operators of domain {domain!r}; only the standard ones are run")
+        elif number in (_MODEL_FUNCTIONS, _MODEL_TRAINING):
+            outline.faults.append("functions or training graphs; only one plain graph is run")
+    if n_graphs != 1:
+        outline.faults.append(f"{n_graphs} graphs; expected one")
+
+
+def _graph(content: memoryview, outline: _Outline, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"graphs nested deeper than {MAX_DEPTH}")
+    for number, value in _fields(content):
+        if not isinstance(value, memoryview):
+            continue
+        if number == _GRAPH_NODE:
+            outline.n_nodes += 1
+            if outline.n_nodes > MAX_NODES:
+                raise ValueError(f"more than {MAX_NODES} nodes")
+            _node(value, outline, depth)
+        elif number == _GRAPH_INITIALIZER:
+            _tensor(value, outline)
+        elif number == _GRAPH_SPARSE:
+            outline.faults.append("sparse weights; only plain ones are run")
+
+
+def _node(content: memoryview, outline: _Outline, depth: int) -> None:
+    for number, value in _fields(content):
+        if not isinstance(value, memoryview):
+            continue
+        if number == _NODE_DOMAIN and bytes(value).decode() not in DOMAINS:
+            outline.faults.append(f"operators of domain {bytes(value).decode()!r}; only the standard ones are run")
+        elif number == _NODE_OP and bytes(value).decode() in LOOPS:
+            outline.faults.append(f"the operator {bytes(value).decode()!r}; a policy has no control flow")
+        elif number == _NODE_ATTRIBUTE:
+            _attribute(value, outline, depth)
+
+
+def _attribute(content: memoryview, outline: _Outline, depth: int) -> None:
+    for number, value in _fields(content):
+        if not isinstance(value, memoryview):
+            continue
+        if number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
+            _tensor(value, outline)
+        elif number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
+            _graph(value, outline, depth + 1)
+        elif number == _ATTRIBUTE_SPARSE:
+            outline.faults.append("sparse weights; only plain ones are run")
+
+
+def _tensor(content: memoryview, outline: _Outline) -> None:
+    for number, value in _fields(content):
+        if number == _TENSOR_EXTERNAL or (number == _TENSOR_LOCATION and value != 0):
+            outline.faults.append("weights in another file; all weights must be inside")
+
+
+def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Walk the fields of one protobuf message: (field number, integer or bytes)."""
+    at = 0
+    while at < len(content):
+        key, at = _varint(content, at)
+        number, kind = key >> 3, key & 7
+        if kind == _VARINT:
+            value, at = _varint(content, at)
+            yield number, value
+        elif kind == _BYTES:
+            size, at = _varint(content, at)
+            yield number, _cut(content, at, size)
+            at += size
+        elif kind in (_FIXED32, _FIXED64):
+            size = 4 if kind == _FIXED32 else 8
+            yield number, _cut(content, at, size)
+            at += size
+        else:
+            raise ValueError(f"wire type {kind}")
+
+
+def _cut(content: memoryview, at: int, size: int) -> memoryview:
+    if at + size > len(content):
+        raise ValueError("it ends too early")
+    return content[at : at + size]
+
+
+def _varint(content: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = content[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number has more than 64 bits")

@@ -1,0 +1,1 @@
+"""Which policy to deploy, judged before any of them runs on the robot."""

@@ -1,0 +1,1 @@
+"""Programs that solve tasks from the true state: the source of demonstrations."""

@@ -1,0 +1,1 @@
+"""A Panda-class seven-axis arm with a parallel gripper: MJCF and card."""

@@ -1,0 +1,89 @@
+"""Every fault of data, with the words a person reads."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ashore.datasets import errors
+
+STORE = Path("demo/episodes")
+FULL_DISK = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+TABLE: list[tuple[errors.AshoreError, str]] = [
+    (
+        errors.UnknownName("task", "arm/pick-plaice", ["arm/pick-place"]),
+        "there is no task 'arm/pick-plaice'. Valid: 'arm/pick-place'. Did you mean 'arm/pick-place'?",
+    ),
+    (
+        errors.InvalidContract(["x.shape: (0,); every side must be positive"]),
+        "the contract has 1 fault(s):\n  x.shape: (0,); every side must be positive\n"
+        "Correct these fields and build it again.",
+    ),
+    (
+        errors.ContractMismatch("policy P", "robot R", ["control_hz: 20.0 against 10.0 -> retrain"]),
+        "policy P and robot R disagree on 1 field(s):\n  control_hz: 20.0 against 10.0 -> retrain",
+    ),
+    (
+        errors.InvalidSample("step 3", ["x: holds NaN or infinity"]),
+        "step 3 breaks the contract in 1 place(s):\n  x: holds NaN or infinity",
+    ),
+    (
+        errors.UnreadableFile("a.json", "a contract", "no JSON", "Export it again."),
+        "cannot read a.json: no JSON. Expected a contract. Export it again.",
+    ),
+    (
+        errors.NotAStore(STORE, "store.json is missing"),
+        "demo/episodes is not a readable episode store: store.json is missing. Expected a folder with store.json, "
+        "contract.json and episodes/. Give the folder that `ashore collect --out` or `ashore datasets import --out` "
+        "made, or restore it from a copy.",
+    ),
+    (
+        errors.StoreExists(STORE),
+        "demo/episodes already exists and is not empty. Choose another folder, or open the store that is there.",
+    ),
+    (
+        errors.StoreLocked(STORE, "process 7 on lab (ashore collect) since noon"),
+        "demo/episodes is being written by process 7 on lab (ashore collect) since noon. A store has one writer at a "
+        "time. Wait until it ends or stop it, or write to another folder; reading is always possible.",
+    ),
+    (
+        errors.ReadOnlyStore(STORE),
+        "demo/episodes was opened for reading only. Open it without readonly=True to write.",
+    ),
+    (
+        errors.StorageFailed(STORE, "commit an episode", FULL_DISK),
+        "cannot commit an episode in demo/episodes: No space left on device. Every committed episode is untouched. "
+        "Free some space or choose a folder on another disk, and try again.",
+    ),
+    (
+        errors.DamagedFile("e.zip", "its SHA-256 is not the one in its name"),
+        "e.zip is damaged: its SHA-256 is not the one in its name. Expected the bytes that were committed. "
+        "Run `ashore datasets verify` to list all damage, and restore the file from a copy.",
+    ),
+    (errors.NoSuchEpisode(STORE, 9, 3), "demo/episodes has no episode 9. Valid: 0 to 2."),
+    (
+        errors.RecordingEnded("add a step"),
+        "cannot add a step: this episode was committed or discarded. Begin another with store.begin(meta).",
+    ),
+    (
+        errors.NoWindows(3, 1, 12),
+        "no training window in 3 episode(s), 1 of them skipped as failed. Expected an episode of at least 12 step(s). "
+        "Collect more, shorten the horizons, or take the failed ones with successful_only=False.",
+    ),
+    (
+        errors.InvalidHorizons(2, 4, 4),
+        "horizons To=2, Tp=4, Ta=4 do not fit. Expected all at least 1 and To - 1 + Ta <= Tp. "
+        "Raise the prediction horizon or lower one of the others.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "text"), TABLE, ids=[type(error).__name__ for error, _ in TABLE])
+def test_an_error_says_what_was_given_expected_and_what_to_do(error, text) -> None:
+    assert str(error) == text
+
+
+def test_every_error_of_data_is_in_the_table() -> None:
+    own = {cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.AshoreError)}
+    assert {type(error) for error, _ in TABLE} == own - {errors.AshoreError}

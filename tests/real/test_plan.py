@@ -1,0 +1,67 @@
+"""The process plan as data: a golden JSON, clear refusals, and launch files that only ask for it."""
+
+import ast
+import inspect
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ashore.datasets.errors import UnknownName
+from ashore.real.plan import plan_json, process_plan, robot_names
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+
+
+def test_the_plan_is_the_golden_one() -> None:
+    golden = json.loads((Path(__file__).parent / "plan.json").read_text())
+    given = json.loads(plan_json(process_plan("policy.ashore", "twin/panda", "arm_mild", 3, "loopback", 7)))
+    assert given.pop("python") == sys.executable
+    assert given == golden
+
+
+def test_every_robot_has_a_plan_whose_modules_exist() -> None:
+    for robot in robot_names():
+        for process in process_plan("policy.ashore", robot, "any.yaml"):
+            path = ROOT.joinpath(*process.module.split(".")[1:]).with_suffix(".py")
+            assert path.is_file()
+            assert process.command()[1:3] == ["-m", process.module]
+
+
+def test_an_unknown_robot_is_refused_with_the_valid_ones() -> None:
+    text = "no robot 'twin/pandas'. Valid: 'twin/crazyflie', 'twin/panda'. Did you mean 'twin/panda'?"
+    with pytest.raises(UnknownName, match=text):
+        process_plan("policy.ashore", "twin/pandas")
+
+
+def test_without_a_domain_the_callers_environment_decides() -> None:
+    env = process_plan("policy.ashore", "twin/panda", "arm_mild", network="ambient")[0].env
+    assert "ROS_DOMAIN_ID" not in env and "FASTDDS_BUILTIN_TRANSPORTS" not in env
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_a_launch_file_imports_launch_inside_functions_only(path: Path) -> None:
+    top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [alias.name for node in top if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in top if isinstance(node, ast.ImportFrom)]
+    assert names and all(name.split(".")[0] in sys.stdlib_module_names for name in names)
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_every_argument_of_a_launch_file_is_one_of_the_plan(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    declared = {
+        call.args[0].value
+        for call in calls
+        if getattr(call.func, "id", "") == "DeclareLaunchArgument" and isinstance(call.args[0], ast.Constant)
+    }
+    assert declared and declared <= set(inspect.signature(process_plan).parameters)
+
+
+def test_both_launch_files_are_there_and_travel_with_the_package() -> None:
+    assert [path.name for path in LAUNCH_FILES] == ["arm.launch.py", "quadrotor.launch.py"]
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    assert "launch/*.launch.py" in table["share/ashore/launch"]
