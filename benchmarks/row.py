@@ -35,7 +35,13 @@ class Row:
 
     @classmethod
     def against(
-        cls, figure: str, value: float, unit: str, peer: tuple[str, float], sense: Sense = "<=", goal: float | None = None
+        cls,
+        figure: str,
+        value: float,
+        unit: str,
+        peer: tuple[str, float],
+        sense: Sense = "<=",
+        goal: float | None = None,
     ) -> Self:
         """Make a row beside a peer (its name, its value); the goal, if any, bounds the ratio."""
         name, peer_value = peer

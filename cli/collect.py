@@ -9,7 +9,7 @@ from typing import Literal
 class Collect:
     """Record demonstrations of a task's expert in randomized simulation, many worlds at once.
 
-    A store that is already there is extended if it has the task's contract. Examples:
+    A store that is already there is filled up if it has the task's contract. For example:
 
       ashore collect --task arm/pick-place --episodes 400 --out out/arm
       ashore collect --task quadrotor/hover --episodes 200 --level narrow --out out/quadrotor
@@ -20,7 +20,7 @@ class Collect:
     task: str = "arm/pick-place"
     """Task, such as arm/pick-place or quadrotor/hover."""
     episodes: int = 100
-    """Number of episodes to record."""
+    """Number of episodes that the store shall hold in the end; those it holds already count."""
     level: Literal["none", "narrow", "wide"] = "wide"
     """How much of the world is randomized."""
     seed: int = 0
@@ -36,12 +36,10 @@ class Collect:
         from ashore.sim.collection import collect
         from ashore.sim.tasks import make_task
 
-        with open_or_create(self.out, make_task(self.task).contract, f"the task {self.task}") as store:
-            before = len(store)
-            with shown(f"collect {self.task}") as progress:
-                collect(self.task, self.episodes, store, self.level, self.seed, self.noise, progress)
-            metas = [store.read_meta(index) for index in range(before, len(store))]
-        n_success = sum(bool(meta.success) for meta in metas)
-        say(f"{len(metas)} episodes recorded in {self.out}, {n_success} of them a success; it holds {len(store)} now.")
+        task = make_task(self.task)
+        store = open_or_create(self.out, task.contract, f"the task {self.task}")
+        with shown(f"collect {self.task}") as progress:
+            done = collect(task, self.episodes, store, self.level, self.seed, self.noise, progress)
+        say(f"{done.n_tried} attempts, {done.success_rate:.1%} a success, {done.wall_s:.1f} s; {len(store)} in {self.out}.")
         say(f"Next: ashore train {self.out} --policy diffusion")
         return 0

@@ -12,12 +12,14 @@ def say(text: str) -> None:
 
 
 def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows of figures under headings; all but the first column are set to the right."""
+    """Print rows under headings; columns that hold a number are set to the right."""
     table = Table(title=title, title_justify="left")
+    lines = [tuple(row) for row in rows]
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(figure(value) for value in row))
+        is_numeric = any(isinstance(line[index], int | float) for line in lines)
+        table.add_column(heading, justify="right" if is_numeric else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*(figure(value) for value in line))
     Console().print(table, markup=False, highlight=False)
 
 

@@ -20,7 +20,7 @@ DAMAGED = 1
 class Info:
     """Show what a store holds: contract, episodes, where they came from.
 
-    Example:
+    For example:
 
       ashore datasets info out/arm
     """
@@ -47,7 +47,7 @@ class Info:
 class Verify:
     """Read every byte of a store and list what is damaged, missing or left over; exit code 1 where there is any.
 
-    Example:
+    For example:
 
       ashore datasets verify out/arm
     """
@@ -74,7 +74,7 @@ class Verify:
 class Recover:
     """Commit the episodes whose recorder died, as far as they were written, marked as truncated.
 
-    Example:
+    For example:
 
       ashore datasets recover out/arm
     """
@@ -103,7 +103,7 @@ class Recover:
 class Import:
     """Turn a foreign data set into a new store.
 
-    Example:
+    For example:
 
       ashore datasets import pusht_cchi_v7_replay.zarr --from diffusion-policy --out out/pusht
     """

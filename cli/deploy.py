@@ -17,7 +17,7 @@ WHOLE = ("robot", "profile", "n_episodes", "n_success", "guard_ticks", "guard_in
 class Deploy:
     """Run a bundle over ROS 2: policy, guard and twin in processes of their own, loopback only.
 
-    Examples:
+    For example:
 
       ashore deploy out/policy.ashore --robot twin/panda --episodes 5
       ashore deploy out/policy.ashore --robot twin/panda --profile arm_hard --record out/seen --report out/hard.json
@@ -45,9 +45,7 @@ class Deploy:
         from ashore.cli.progress import shown
         from ashore.real.deploy import DeployConfig, deploy
 
-        config = DeployConfig(
-            self.bundle, self.robot, self.profile, self.episodes, self.record, self.seed, self.logs
-        )
+        config = DeployConfig(self.bundle, self.robot, self.profile, self.episodes, self.record, self.seed, self.logs)
         with shown(f"deploy to {self.robot}") as progress:
             report = deploy(config, progress)
         if self.report is not None:
@@ -62,9 +60,9 @@ def show_report(report: "DeployReport") -> None:
     from ashore.policies.intervals import wilson
 
     summary = report.summary()
-    low, high = wilson(report.n_success, max(len(report.episodes), 1))
     rows: list[tuple[str, object]] = [(name, summary[name]) for name in WHOLE]
-    rows.append(("success, 95 % interval", f"{low:.3f} to {high:.3f}"))
+    if report.episodes:
+        rows.append(("success, 95 % Wilson", str(wilson(report.n_success, len(report.episodes)))))
     rows += [(name, value) for name, value in summary.items() if isinstance(value, float) and name not in WHOLE]
     if summary["record_path"]:
         rows.append(("recorded in", summary["record_path"]))

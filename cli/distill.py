@@ -11,7 +11,7 @@ from tyro.conf import Positional
 class Distill:
     """Distil a diffusion run into a consistency policy, on the data that the teacher learnt from.
 
-    Example:
+    For example:
 
       ashore distill out/teacher --out out/student
     """

@@ -43,7 +43,9 @@ class Doctor:
 
 def _python() -> Iterator[Finding]:
     state: State = "good" if sys.version_info >= (3, 11) else "broken"
-    yield Finding("python", platform.python_version(), state, f"{platform.system()} {platform.machine()}; 3.11 or newer")
+    yield Finding(
+        "python", platform.python_version(), state, f"{platform.system()} {platform.machine()}; 3.11 or newer"
+    )
     yield Finding("ashore", metadata.version("ashore"), "good", "")
 
 
@@ -70,7 +72,9 @@ def _ros() -> Iterator[Finding]:
     import os
 
     if util.find_spec("rclpy") is None:
-        yield Finding("ROS 2", "rclpy", "absent", "pip install 'ashore[ros]', or source a ROS 2 of this Python's version")
+        yield Finding(
+            "ROS 2", "rclpy", "absent", "pip install 'ashore[ros]', or source a ROS 2 of this Python's version"
+        )
         return
     origin = Path(util.find_spec("rclpy").origin or "")  # type: ignore[union-attr]
     sourced = os.environ.get("ROS_DISTRO")
@@ -95,7 +99,7 @@ def _rendering() -> Iterator[Finding]:
     if util.find_spec("mujoco") is None:
         yield Finding("rendering", "MuJoCo", "absent", "pip install 'ashore[sim]'")
         return
-    from ashore.cli.replay import use_headless_rendering
+    from ashore.sim.rendering import use_headless_rendering
 
     backend = use_headless_rendering()
     import mujoco

@@ -32,7 +32,7 @@ class Entry:
 
 
 COMMANDS = {
-    "demo": Entry("showcase:Demo", "from demonstrations to a robot in another engine, with a report"),
+    "demo": Entry("demo.command:Demo", "from demonstrations to a robot in another engine, with a report"),
     "collect": Entry("collect:Collect", "record an expert's demonstrations in randomized simulation"),
     "train": Entry("train:Train", "train a diffusion policy on episode stores"),
     "distill": Entry("distill:Distill", "distil it into a policy that plans in one network evaluation"),

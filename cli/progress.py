@@ -40,6 +40,7 @@ class BarProgress:
         self._pace = Pace(clock)
 
     def __call__(self, done: int, total: int, note: str) -> None:
+        """Move the bar."""
         rate = self._pace.rate(done)
         self._bar.update(self._task, completed=done, total=total, note=note, rate=f"{rate:.3g}/s" if rate else "")
 
@@ -47,9 +48,7 @@ class BarProgress:
 class LineProgress:
     """A listener that writes a line at the start, every few seconds, and at the end."""
 
-    def __init__(
-        self, title: str, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, title: str, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._title = title
         self._write = write
         self._clock = clock
@@ -58,6 +57,7 @@ class LineProgress:
         self._ended = False
 
     def __call__(self, done: int, total: int, note: str) -> None:
+        """Write a line where one is due."""
         now_s = self._clock()
         rate = self._pace.rate(done)
         ends = done >= total and not self._ended

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 class Train:
     """Train a diffusion policy on episode stores, or go on with the run that is already at --out.
 
-    The run is resumed from its last checkpoint where the folder holds one made with the same settings. Examples:
+    The run is resumed from its last checkpoint where the folder holds one made with the same settings. For example:
 
       ashore train out/arm --policy diffusion --minutes 3 --out out/teacher
       ashore train out/arm out/more --updates 20000 --out out/teacher

@@ -1,6 +1,6 @@
 """A policy as it ships: one checked file, written by `ashore export`, run with numpy and onnxruntime alone.
 
-    policy.ashore (zip): policy.onnx contract.json robot.json limits.json evidence.json card.md vectors.npz manifest.json
+policy.ashore (zip): policy.onnx contract.json robot.json limits.json evidence.json card.md vectors.npz manifest.json
 """
 
 import json
@@ -34,7 +34,9 @@ VECTORS = ("obs", "noise", "actions", "tolerance")
 class BundlePlanner:
     """A bundle's policy at work, on one thread; has the face of every planner."""
 
-    def __init__(self, session: "InferenceSession", contract: Contract, card: RobotCard, horizons: Mapping[str, int]) -> None:
+    def __init__(
+        self, session: "InferenceSession", contract: Contract, card: RobotCard, horizons: Mapping[str, int]
+    ) -> None:
         self._session = session
         self.contract = contract
         self.card = card
@@ -71,7 +73,7 @@ def write_bundle(path: Path | str, files: Mapping[str, bytes]) -> Path:
 
 
 def load_bundle(path: Path | str) -> BundlePlanner:
-    """Open a bundle as a planner, after every check: bytes, contract, card, graph, and the vectors that it must reproduce.
+    """Open a bundle as a planner, after every check: bytes, contract, card, graph, and vectors to reproduce.
 
     Raises:
         UnreadableFile: there is no such file, or it is no bundle.
@@ -176,7 +178,8 @@ def _check_shapes(path: Path, session: "InferenceSession", contract: Contract, h
     for name, shape in expected.items():
         found = nodes[name]
         if found.type != "tensor(float)" or tuple(found.shape[1:]) != shape or isinstance(found.shape[0], int):
-            problem = f"{name} is {found.type} {found.shape}; the contract needs tensor(float) [batch, {shape[0]}, {shape[1]}]"
+            needed = f"tensor(float) [batch, {shape[0]}, {shape[1]}]"
+            problem = f"{name} is {found.type} {found.shape}; the contract needs {needed}"
             raise InvalidBundle(path, "policy.onnx", problem)
 
 
@@ -194,7 +197,9 @@ def _check_vectors(path: Path, planner: BundlePlanner, content: bytes) -> None:
     for name, shape in shapes.items():
         if n == 0 or vectors[name].shape != shape or not np.all(np.isfinite(vectors[name])):
             raise InvalidBundle(path, "vectors.npz", f"{name} has shape {vectors[name].shape}, expected finite {shape}")
-    difference = np.abs(planner.plan(vectors["obs"], vectors["noise"]) - vectors["actions"]) / vectors["tolerance"].clip(1e-12)
+    difference = np.abs(planner.plan(vectors["obs"], vectors["noise"]) - vectors["actions"]) / vectors[
+        "tolerance"
+    ].clip(1e-12)
     if not difference.max() <= 1.0:
         problem = f"the graph is {difference.max():.1f} tolerances away from the exporter's vectors on this machine"
         raise InvalidBundle(path, "policy.onnx", problem)

@@ -153,7 +153,7 @@ class EvidenceMissing(AshoreError):
     def __init__(self, path: Path | str, problem: str) -> None:
         super().__init__(
             f"{path} may not be deployed: {problem}. Expected evidence from `ashore rank` for exactly these weights. "
-            "Rank the run and export it again, or override by name with --without-evidence."
+            "Rank the run and export it again, or override it by name."
         )
 
 
@@ -164,5 +164,14 @@ class EvidenceRejected(AshoreError):
         lines = "\n".join(f"  {veto}" for veto in vetoes)
         super().__init__(
             f"{path} may not be deployed: the ranking holds {len(vetoes)} veto(es) against it:\n{lines}\n"
-            "Deploy a policy without vetoes, improve this one and rank it again, or override by name with --despite-vetoes."
+            "Deploy a policy without vetoes, improve this one and rank it again, or override it by name."
+        )
+
+
+class InvalidCount(AshoreError):
+    """Numbers of successes and trials that cannot be."""
+
+    def __init__(self, k: int, n: int) -> None:
+        super().__init__(
+            f"{k} success(es) in {n} trial(s) is impossible. Expected 0 <= successes <= trials and at least one trial."
         )

@@ -11,6 +11,7 @@ import numpy as np
 from ashore.policies.checkpoint import load_run, load_settings
 from ashore.policies.errors import NotARun
 from ashore.policies.graph import export_graph, make_vectors, require_parity
+from ashore.policies.ranking.evidence import matching_evidence
 
 
 def export(run: Path | str, out: Path | str, evidence: Mapping[str, Any] | None = None) -> Path:
@@ -19,7 +20,7 @@ def export(run: Path | str, out: Path | str, evidence: Mapping[str, Any] | None 
     Args:
         run: a run's folder.
         out: the bundle's path, usually policy.ashore.
-        evidence: what a ranking found; None for RUN/evidence.json, or none where that is absent.
+        evidence: what a ranking found; None for RUN/evidence.json, or none where that is absent or of earlier weights.
 
     Returns:
         The bundle's path.
@@ -27,6 +28,7 @@ def export(run: Path | str, out: Path | str, evidence: Mapping[str, Any] | None 
     Raises:
         NotARun: the folder is no run, or has no checkpoint yet.
         ParityFailed: the exported graph does not compute what the policy computes.
+        EvidenceMissing: the evidence that was given belongs to other weights.
     """
     from ashore.policies.bundle import write_bundle
 
@@ -46,7 +48,7 @@ def bundle_files(run: Path, evidence: Mapping[str, Any] | None = None) -> dict[s
     graph = export_graph(planner.policy, planner.contract.observation_width)
     vectors = make_vectors(planner.policy, windows)
     worst = require_parity(graph, vectors)
-    found = dict(evidence) if evidence is not None else _evidence(run)
+    found = matching_evidence(run, evidence)
     return {
         "policy.onnx": graph,
         "contract.json": planner.contract.to_json().encode(),
@@ -56,12 +58,6 @@ def bundle_files(run: Path, evidence: Mapping[str, Any] | None = None) -> dict[s
         "vectors.npz": vectors.to_bytes(),
         "card.md": _card(run, worst).encode(),
     }
-
-
-def _evidence(run: Path) -> dict[str, Any]:
-    path = run / "evidence.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return found
 
 
 def _card(run: Path, worst: float) -> str:

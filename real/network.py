@@ -64,8 +64,8 @@ def own_domain(domains: range = DOMAINS) -> Iterator[int]:
     """
     folder = Path(tempfile.gettempdir()) / f"ashore-domains-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    for offset in range(len(domains)):
-        domain_id = domains[(os.getpid() + offset) % len(domains)]
+    # Always the lowest that is free: the middleware leaves small files a domain in shared memory, and uses them again.
+    for domain_id in domains:
         with (folder / str(domain_id)).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

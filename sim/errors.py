@@ -30,8 +30,8 @@ class MissingEnvironment(AshoreError):
 
     def __init__(self, environment: str, problem: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"there is no Gymnasium environment {environment!r}: {problem}. Expected an id that gymnasium.make knows once "
-            f"its package is imported, as in gym/gym_pusht/PushT-v0; {len(known)} are registered now."
+            f"there is no Gymnasium environment {environment!r}: {problem}. Expected an id that gymnasium.make knows "
+            f"once its package is imported, as in gym/gym_pusht/PushT-v0; {len(known)} are registered now."
             f"{closest(environment, known)} Install the package that has it, for Push-T: "
             "pip install gym-pusht 'pymunk<7'."
         )
@@ -44,7 +44,7 @@ class UnsupportedEnvironment(AshoreError):
         lines = "\n".join(f"  {fault}" for fault in faults)
         super().__init__(
             f"the Gymnasium environment {environment!r} cannot be a task, for {len(faults)} reason(s):\n{lines}\n"
-            "Valid are Box spaces, and Dict spaces of Boxes for observations. Wrap the environment so that it has these."
+            "Valid are Box spaces, and Dict spaces of Boxes for observations. Wrap the environment to have these."
         )
 
 
@@ -55,4 +55,35 @@ class UnknownModelName(AshoreError):
         super().__init__(
             f"the scene has no {kind} {name!r}. Valid: {quoted(known)}.{closest(name, known)} "
             "Correct the name, or add it to the scene's MJCF."
+        )
+
+
+class NoPicture(AshoreError):
+    """A task that does not tell how its recordings are drawn."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(
+            f"recordings of the task {task!r} cannot be drawn. Expected a task with a method `show`. "
+            "Write it in the task's own file: it places robot and objects as the observations say."
+        )
+
+
+class ExpertFails(AshoreError):
+    """An expert that hardly ever succeeds."""
+
+    def __init__(self, task: str, n_kept: int, n_tried: int) -> None:
+        super().__init__(
+            f"the expert of {task!r} succeeded in {n_kept} of {n_tried} attempts. Expected most of them; only successful "
+            "episodes are kept. Collect with less randomization (--level narrow or none), or mend the expert."
+        )
+
+
+class RenderingUnavailable(AshoreError):
+    """This machine cannot draw pictures."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"cannot render: {problem}. Expected an OpenGL that draws without a screen. On Debian or Ubuntu install it by "
+            "apt-get install libegl1 libgl1-mesa-dri (or libosmesa6 and set MUJOCO_GL=osmesa); everything else works "
+            "without pictures."
         )

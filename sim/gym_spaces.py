@@ -59,23 +59,17 @@ class BoxAdapter:
         """
         seen = environment.observation_space
         parts = dict(seen.spaces) if isinstance(seen, spaces.Dict) else {"observation": seen}
-        faults = [
-            f"{name}: {space}; expected a Box"
-            for name, space in (*parts.items(), ("action", environment.action_space))
-            if not isinstance(space, spaces.Box)
-        ]
-        if faults:
-            raise UnsupportedEnvironment(environment_id, faults)
+        boxes = _boxes({**parts, "action": environment.action_space}, environment_id)
         self._named = isinstance(seen, spaces.Dict)
-        self._action_space = environment.action_space
+        self._action_space = boxes.pop("action")
         spec = environment.spec
         self._goal_reward = spec.reward_threshold if spec else None
         self.n_steps = (spec.max_episode_steps if spec else None) or DEFAULT_STEPS
         self.contract = Contract(
             robot=f"gym/{environment_id}",
             task=f"gym/{environment_id}",
-            observations=tuple(_feature(name, space) for name, space in parts.items()),
-            actions=(_feature("action", environment.action_space),),
+            observations=tuple(_feature(name, space) for name, space in boxes.items()),
+            actions=(_feature("action", self._action_space),),
             control_hz=control_hz(environment),
         )
 
@@ -109,6 +103,14 @@ def control_hz(environment: Environment) -> float:
     if frames:
         return float(frames)
     return 1.0 / float(dt_s) if dt_s else DEFAULT_CONTROL_HZ
+
+
+def _boxes(parts: Mapping[str, spaces.Space[Any]], environment_id: str) -> dict[str, spaces.Box]:
+    boxes = {name: space for name, space in parts.items() if isinstance(space, spaces.Box)}
+    faults = [f"{name}: {space}; expected a Box" for name, space in parts.items() if name not in boxes]
+    if faults:
+        raise UnsupportedEnvironment(environment_id, faults)
+    return boxes
 
 
 def _feature(name: str, space: spaces.Box) -> Feature:

@@ -1,4 +1,4 @@
-"""Any Gymnasium environment as a task, `gym/<environment id>`: N of them side by side, with the face of a Simulation."""
+"""Any Gymnasium environment as a task, `gym/<environment id>`: N of them side by side, seen as a Simulation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from ashore.sim.gym_spaces import BoxAdapter, Environment, GymAdapter
 from ashore.sim.pusht import PUSHT_ID, PushTAdapter
 from ashore.sim.randomization import Draw, Randomization
 from ashore.sim.robot import CommandLimits, RobotCard
+from ashore.sim.task import Judge
 
 Array = NDArray[Any]
 PREFIX = "gym/"
@@ -87,7 +88,8 @@ class GymJudge:
 class GymSimulation:
     """N environments, stepped one after the other; one that has ended keeps its last observation."""
 
-    judge: GymJudge
+    judge: Judge
+    """The environments' verdicts on the episodes that run now."""
 
     def __init__(self, environment_id: str, n: int) -> None:
         """Make the environments.
@@ -103,9 +105,7 @@ class GymSimulation:
         self.command_period_s = contract.period_s
         self.n_ticks = self._adapter.n_steps
         card = environment_card(contract)
-        self.task = GymTask(
-            f"{PREFIX}{environment_id}", contract, GymRobot(card), self.n_ticks * self.command_period_s
-        )
+        self.task = GymTask(f"{PREFIX}{environment_id}", contract, GymRobot(card), self.n_ticks * self.command_period_s)
         self.randomization = Randomization(())
         self._draws: Sequence[Draw] = ()
         self._ended = np.zeros(n, dtype=bool)
@@ -126,7 +126,8 @@ class GymSimulation:
         """Start N episodes from their seeds; draws are kept and change nothing."""
         self._draws, self._ticks = list(draws), 0
         self._ended = np.zeros(self.n, dtype=bool)
-        self.judge = GymJudge(self.n)
+        self._verdicts = GymJudge(self.n)
+        self.judge = self._verdicts
         begun = [self._adapter.begin(env, int(seed)) for env, seed in zip(self._environments, seeds, strict=True)]
         self._state = [self._adapter.measure(start.observation, start.info) for start in begun]
 
@@ -152,9 +153,9 @@ class GymSimulation:
         environment, adapter = self._environments[index], self._adapter
         observation, reward, terminated, truncated, info = environment.step(adapter.to_environment(command))
         self._state[index] = adapter.measure(observation, info)
-        self.judge.take_in(index, float(reward), bool(terminated))
-        is_success = adapter.is_success(info, *self.judge.best_and_return(index))
-        self.judge.mark(index, is_success)
+        self._verdicts.take_in(index, float(reward), bool(terminated))
+        is_success = adapter.is_success(info, *self._verdicts.best_and_return(index))
+        self._verdicts.mark(index, is_success)
         self._ended[index] = terminated or truncated
 
 

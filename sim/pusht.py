@@ -1,9 +1,9 @@
 """Push-T in the published environment: its start states, keypoints and score, under the contract of the recordings.
 
-Source: Chi et al., Diffusion Policy, RSS 2023, and its code; the environment is the package gym-pusht. A seed's start state
-is drawn from numpy's RandomState in the order of that code (agent, block, angle; the angle is Gaussian), and is set position
-first, angle second, as the published evaluation of the state policy does. Setting the angle turns the block about its
-centre of mass, so that its origin moves. The published test seeds are 100000 to 100049, with 300 steps each.
+Source: Chi et al., Diffusion Policy, RSS 2023, and its code; the environment is the package gym-pusht. A seed's start
+state is drawn from numpy's RandomState in that code's order (agent, block, angle; the angle is Gaussian). It is set
+position first, angle second, as the published evaluation of the state policy does: the angle then turns the block about
+its centre of mass, so that its origin moves. The published test seeds are 100000 to 100049, with 300 steps each.
 """
 
 from collections.abc import Mapping

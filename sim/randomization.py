@@ -153,3 +153,9 @@ def draw_from_json(raw: Mapping[str, Any]) -> Draw:
 def stack(draws: Sequence[Draw], name: str) -> Array:
     """Stack one parameter of K draws to (K, *shape)."""
     return np.stack([np.asarray(draw[name], dtype=np.float64) for draw in draws])
+
+
+def drawn(draws: Sequence[Draw], parameter: Parameter) -> Array:
+    """Stack one parameter of K draws to (K, *shape); a draw that lacks it has its nominal value."""
+    nominal = parameter.distribution.nominal()
+    return np.stack([np.asarray(draw.get(parameter.name, nominal), dtype=np.float64) for draw in draws])

@@ -1,6 +1,6 @@
 """Rotations in batches: the few quaternion formulas that robots, tasks and the twin share, in numpy alone.
 
-Source: Diebel, Representing Attitude: Euler Angles, Unit Quaternions, and Rotation Vectors (2006), equations 125 and 214.
+Source: Diebel, Representing Attitude: Euler Angles, Unit Quaternions, and Rotation Vectors (2006).
 """
 
 from typing import Any

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
 from ashore.sim.engine import Engine
+from ashore.sim.errors import NoPicture
 from ashore.sim.injection import Injection
 from ashore.sim.randomization import Draw, Randomization
 from ashore.sim.robot import Robot
@@ -85,6 +86,14 @@ class Task(ABC):
     def injection(self) -> Injection | None:
         """How demonstrations of this task are disturbed, so that they show recovery; None where they are not."""
         return None
+
+    def show(self, engine: Engine, ids: Array, observed: Mapping[str, Array]) -> None:
+        """Place robot and objects of the simulations ids (K,) as observations {name: (K, *shape)} say, for pictures.
+
+        Raises:
+            NoPicture: the task does not tell how.
+        """
+        raise NoPicture(self.name)
 
     def encoding(self) -> Mapping[str, Any]:
         """How a policy should see this task, as the fields of `policies.encoding.EncodingSpec`; empty for the generic way.

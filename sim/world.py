@@ -13,45 +13,52 @@ from mujoco import batch
 from numpy.typing import NDArray
 
 from ashore.sim.errors import UnknownModelName
-from ashore.sim.randomization import Draw, Randomization, Target, stack
+from ashore.sim.randomization import Draw, Randomization, Target, drawn
 
 Array = NDArray[Any]
-VELOCITY = mujoco.mjtStage.mjSTAGE_VEL
+VELOCITY, NOTHING = mujoco.mjtStage.mjSTAGE_VEL, mujoco.mjtStage.mjSTAGE_NONE
 KINDS = {
-    "body": mujoco.mjtObj.mjOBJ_BODY,
-    "jnt": mujoco.mjtObj.mjOBJ_JOINT,
-    "dof": mujoco.mjtObj.mjOBJ_JOINT,
-    "geom": mujoco.mjtObj.mjOBJ_GEOM,
-    "site": mujoco.mjtObj.mjOBJ_SITE,
-    "actuator": mujoco.mjtObj.mjOBJ_ACTUATOR,
+    "body": (mujoco.mjtObj.mjOBJ_BODY, "nbody"),
+    "jnt": (mujoco.mjtObj.mjOBJ_JOINT, "njnt"),
+    "dof": (mujoco.mjtObj.mjOBJ_JOINT, "njnt"),
+    "geom": (mujoco.mjtObj.mjOBJ_GEOM, "ngeom"),
+    "site": (mujoco.mjtObj.mjOBJ_SITE, "nsite"),
+    "actuator": (mujoco.mjtObj.mjOBJ_ACTUATOR, "nu"),
 }
+"""First word of a model field to the kind of object that its rows are, and their count."""
+FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 UNSTABLE = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+CONTACT_FOUND = (1, 0, 1)
+"""Parameters of a contact sensor that counts contacts: data "found", no reduction, one slot."""
 
 
 class World:
     """N simulations, stepped in C by n_threads threads (0: all cores)."""
 
     def __init__(self, scene_path: Path | str, n: int, n_threads: int = 0) -> None:
-        self.model = mujoco.MjModel.from_xml_path(str(scene_path))
+        self.model = _model_with_contact_sensors(scene_path)
         self.n = n
         self.timestep_s = float(self.model.opt.timestep)
         self._batch = batch.Batch(self.model, nsim=n, nthread=n_threads)
-        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
-        self._ctrl = self._batch.bind("ctrl")
-        self._xpos, self._xquat = self._batch.bind("xpos"), self._batch.bind("xquat")
-        self._mocap_pos, self._mocap_quat = self._batch.bind("mocap_pos"), self._batch.bind("mocap_quat")
-        self._touch = self._bind_touch()
+        bind = self._batch.bind
+        self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
+        self._mocap_pos, self._mocap_quat = bind("mocap_pos"), bind("mocap_quat")
+        self._xpos, self._xquat, self._sensordata = bind("xpos"), bind("xquat"), bind("sensordata")
         self._nominal: dict[str, Array] = {}
         self._expanded: dict[str, Array] = {}
         self._joints: dict[tuple[str, ...], tuple[Array, Array]] = {}
         self._warned = np.zeros((n, len(UNSTABLE)), dtype=np.int64)
+        self._frozen = np.zeros(n, dtype=bool)
+        self._stale = np.ones(n, dtype=bool)
         self.reset(np.arange(n))
 
     def reset(self, ids: Array) -> None:
-        """Put simulations ids (K,) into the model's first state: velocities, controls and warm starts cleared."""
-        self._batch.reset(np.asarray(ids, dtype=np.int32))
-        self._batch.forward(np.asarray(ids, dtype=np.int32))
-        self._warned[ids] = self._warnings()[ids]
+        """Put simulations ids (K,) into the model's first state: velocities, controls and warm starts cleared, thawed."""
+        chosen = self._mask(ids)
+        self._batch.reset(chosen, stage=NOTHING)
+        self._warned[chosen] = self._warnings()[chosen]
+        self._frozen &= ~chosen
+        self._stale |= chosen
 
     def randomize(self, ids: Array, draws: Sequence[Draw], randomization: Randomization) -> None:
         """Set the model fields of simulations ids (K,) from their draws, always starting at the nominal values.
@@ -59,20 +66,21 @@ class World:
         Raises:
             UnknownModelName: a target names no field or no object of the scene.
         """
-        changes = [(target, p) for p in randomization.parameters for target in p.targets]
-        for field in {target.field for target, _ in changes}:
-            expanded = self._expand(field)
-            expanded[ids] = self._nominal[field]
+        rows = np.asarray(ids)
+        changes = [(target, parameter) for parameter in randomization.parameters for target in parameter.targets]
+        for name in {target.field for target, _ in changes}:
+            field = self._expand(name)
+            field[rows] = self._nominal[name]
         for target, parameter in changes:
-            rows, columns = self._elements(target)
+            objects, columns = self._elements(target)
             field = self._expanded[target.field]
-            values = stack(draws, parameter.name).reshape(len(draws), -1)
-            values = np.broadcast_to(values, (len(draws), len(rows))) if values.shape[1] == 1 else values
+            values = drawn(draws, parameter).reshape(len(draws), -1)
             for column in columns:
-                where = (np.asarray(ids)[:, None], rows[None, :], *column)
+                where = (rows[:, None], objects[None, :], *column)
                 field[where] = _change(field[where], values, parameter.how)
         if changes:
-            self._batch.set_const()
+            self._batch.set_const(self._mask(ids))
+            self._stale |= self._mask(ids)
 
     def joint_pos(self, names: Sequence[str]) -> Array:
         """Joint positions (N, J), rad or m, in the order of names."""
@@ -84,34 +92,50 @@ class World:
 
     def body_pose(self, name: str) -> Array:
         """Pose of a body's frame in the world (N, 7): position m, quaternion wxyz."""
+        self._refresh()
         body = self._id("body", name)
         return np.concatenate([self._xpos[:, body], self._xquat[:, body]], axis=1)
 
     def body_velocity(self, name: str) -> Array:
-        """Velocity of a free body's frame origin (N, 6): linear m/s in world axes, angular rad/s in body axes."""
-        return np.array(self._qvel[:, self._free_address(name)[1]])
+        """Velocity of a body's frame origin (N, 6): linear m/s in world axes, angular rad/s in body axes."""
+        body = self._id("body", name)
+        if self._is_free(body):
+            return np.array(self._qvel[:, self._free_address(name)[1]])
+        self._refresh()
+        linear, angular = self._batch.jac(body, np.array(self._xpos[:, body]))
+        turn = np.einsum("nij,nj->ni", angular, self._qvel)
+        turned = np.empty_like(turn)
+        for row, quat in enumerate(self._xquat[:, body]):
+            mujoco.mju_rotVecQuat(turned[row], turn[row], quat * [1.0, -1.0, -1.0, -1.0])
+        return np.concatenate([np.einsum("nij,nj->ni", linear, self._qvel), turned], axis=1)
 
     def contact(self, body: str) -> Array:
-        """Whether a body touches anything (N,) bool, as its MJCF touch sensor `<body>_touch` tells.
+        """Whether a body touches anything (N,) bool.
 
         Raises:
-            UnknownModelName: the scene has no such sensor.
+            UnknownModelName: there is no such body, or nothing can touch it.
         """
-        if body not in self._touch:
-            raise UnknownModelName("touch sensor", f"{body}_touch", [f"{name}_touch" for name in self._touch])
-        return np.asarray(self._sensordata[:, self._touch[body]] > 0.0)
+        self._id("body", body)
+        sensor = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SENSOR, _sensor_name(body))
+        if sensor < 0:
+            touchable = [name for name in self._names("body") if _has(self.model, _sensor_name(name))]
+            raise UnknownModelName("body with colliding geoms", body, touchable)
+        self._refresh()
+        return np.asarray(self._sensordata[:, int(self.model.sensor_adr[sensor])] > 0.0)
 
     def place_joints(self, ids: Array, names: Sequence[str], values: Array) -> None:
         """Set joint positions (K, J) of the simulations ids (K,) and zero those joints' velocities."""
         positions, velocities = self._addresses(names)
         self._qpos[np.asarray(ids)[:, None], positions[None, :]] = values
         self._qvel[np.asarray(ids)[:, None], velocities[None, :]] = 0.0
+        self._stale |= self._mask(ids)
 
     def place_body(self, ids: Array, name: str, pose: Array, velocity: Array | None = None) -> None:
         """Set a free body's pose (K, 7) and velocity (K, 6, as body_velocity; zero if None) of the simulations ids.
 
         A mocap body, which marks a place and touches nothing, is put there likewise.
         """
+        self._stale |= self._mask(ids)
         mocap = int(self.model.body_mocapid[self._id("body", name)])
         if mocap >= 0:
             self._mocap_pos[ids, mocap], self._mocap_quat[ids, mocap] = pose[:, :3], pose[:, 3:]
@@ -120,36 +144,52 @@ class World:
         self._qpos[ids, position] = pose
         self._qvel[ids, motion] = 0.0 if velocity is None else velocity
 
-    def settle(self, ids: Array) -> None:
-        """Compute what follows from placed positions (K,), so that measurements are current before the first step."""
-        self._batch.forward(np.asarray(ids, dtype=np.int32))
-
     def actuate(self, controls: Array) -> None:
         """Set the actuators' controls (N, Nu) in the order of the MJCF; held until the next call."""
         self._ctrl[:] = controls
 
     def advance(self, n_substeps: int) -> None:
-        """Step every simulation."""
-        self._batch.step(nstep=n_substeps, stage=VELOCITY)
+        """Step every simulation that is not frozen."""
+        self._refresh()
+        runs = None if not self._frozen.any() else ~self._frozen
+        self._batch.step(runs, nstep=n_substeps, stage=VELOCITY)
+
+    def freeze(self, frozen: Array) -> None:
+        """Let time stand still in these simulations (N,) bool until their reset: their episodes are over."""
+        self._frozen |= frozen
 
     def diverged(self) -> Array:
         """Which simulations became unstable since their last reset (N,) bool."""
         return np.asarray(np.any(self._warnings() > self._warned, axis=1))
 
-    def view(self, index: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """Copy one simulation's model and state out, for rendering or to step it alone."""
-        model = self._batch.get_model(index)
-        data = mujoco.MjData(model)
-        self._batch.get_data(index, data)
-        return model, data
+    def view(
+        self, index: int, model: mujoco.MjModel | None = None, data: mujoco.MjData | None = None
+    ) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """Copy one simulation's model and state out, for rendering or to step it alone; into those given, if any."""
+        self._refresh()
+        model = self._batch.get_model(index, model)
+        data = mujoco.MjData(model) if data is None else data
+        return model, self._batch.get_data(index, data)
+
+    def _refresh(self) -> None:
+        """Compute what follows from placed positions and randomized fields, where something was changed."""
+        if self._stale.any():
+            self._batch.forward(self._stale)
+            self._stale[:] = False
+
+    def _mask(self, ids: Array) -> Array:
+        mask = np.zeros(self.n, dtype=bool)
+        mask[ids] = True
+        return mask
 
     def _warnings(self) -> Array:
         return np.asarray(self._batch.warning)[:, [int(kind) for kind in UNSTABLE], 1]
 
     def _expand(self, field: str) -> Array:
         if field not in self._expanded:
-            if not hasattr(self.model, field):
-                raise UnknownModelName("model field", field, [str(name) for name in batch.MODEL_FIELDS])
+            if field not in batch.MODEL_FIELDS or field.split("_")[0] not in KINDS:
+                known = [str(name) for name in batch.MODEL_FIELDS if name.split("_")[0] in KINDS]
+                raise UnknownModelName("model field", field, known)
             self._nominal[field] = np.array(getattr(self.model, field))
             self._expanded[field] = self._batch.expand(field)
         return self._expanded[field]
@@ -159,20 +199,21 @@ class World:
         rows = [self._id(kind, name) for name in target.names]
         if kind == "dof":
             rows = [int(self.model.jnt_dofadr[row]) for row in rows]
-        width = self._nominal[target.field].ndim
-        columns: list[tuple[int, ...]] = [(c,) for c in target.columns]
-        if not columns:
-            columns = [()] if width == 1 else [(c,) for c in range(self._nominal[target.field].shape[1])]
-        return np.asarray(rows), columns
+        shape = self._nominal[target.field].shape
+        if len(shape) == 1:
+            return np.asarray(rows), [()]
+        return np.asarray(rows), [(column,) for column in target.columns or range(shape[1])]
 
     def _id(self, kind: str, name: str) -> int:
-        index = mujoco.mj_name2id(self.model, KINDS[kind], name)
+        index = mujoco.mj_name2id(self.model, KINDS[kind][0], name)
         if index < 0:
-            counts = {"body": "nbody", "jnt": "njnt", "dof": "njnt", "geom": "ngeom", "site": "nsite", "actuator": "nu"}
-            n = getattr(self.model, counts[kind])
-            names = [mujoco.mj_id2name(self.model, KINDS[kind], i) or "" for i in range(n)]
-            raise UnknownModelName(kind, name, [known for known in names if known])
+            raise UnknownModelName(kind, name, self._names(kind))
         return int(index)
+
+    def _names(self, kind: str) -> list[str]:
+        object_kind, count = KINDS[kind]
+        names = [mujoco.mj_id2name(self.model, object_kind, i) for i in range(getattr(self.model, count))]
+        return [name for name in names if name]
 
     def _addresses(self, names: Sequence[str]) -> tuple[Array, Array]:
         key = tuple(names)
@@ -181,25 +222,44 @@ class World:
             self._joints[key] = self.model.jnt_qposadr[ids].copy(), self.model.jnt_dofadr[ids].copy()
         return self._joints[key]
 
+    def _is_free(self, body: int) -> bool:
+        joint = int(self.model.body_jntadr[body])
+        return joint >= 0 and int(self.model.jnt_type[joint]) == FREE
+
     def _free_address(self, body: str) -> tuple[slice, slice]:
-        joint = int(self.model.body_jntadr[self._id("body", body)])
-        if joint < 0 or int(self.model.jnt_type[joint]) != int(mujoco.mjtJoint.mjJNT_FREE):
-            raise UnknownModelName("free body", body, self._free_bodies())
+        index = self._id("body", body)
+        if not self._is_free(index):
+            free = [name for name in self._names("body") if self._is_free(self._id("body", name))]
+            raise UnknownModelName("free body", body, free)
+        joint = int(self.model.body_jntadr[index])
         qpos, dof = int(self.model.jnt_qposadr[joint]), int(self.model.jnt_dofadr[joint])
         return slice(qpos, qpos + 7), slice(dof, dof + 6)
 
-    def _free_bodies(self) -> list[str]:
-        free = np.flatnonzero(self.model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE))
-        return [self.model.body(int(self.model.jnt_bodyid[joint])).name for joint in free]
 
-    def _bind_touch(self) -> dict[str, int]:
-        self._sensordata = self._batch.bind("sensordata")
-        touch = np.flatnonzero(self.model.sensor_type == int(mujoco.mjtSensor.mjSENS_TOUCH))
-        names = {self.model.sensor(int(i)).name: int(self.model.sensor_adr[i]) for i in touch}
-        return {name.removesuffix("_touch"): address for name, address in names.items()}
+def _model_with_contact_sensors(scene_path: Path | str) -> mujoco.MjModel:
+    """Compile a scene, with one sensor for each moving body that can touch something; sensors change no motion."""
+    spec = mujoco.MjSpec.from_file(str(scene_path))
+    for body in spec.bodies[1:]:
+        if any(geom.contype or geom.conaffinity for geom in body.geoms):
+            spec.add_sensor(
+                name=_sensor_name(body.name),
+                type=mujoco.mjtSensor.mjSENS_CONTACT,
+                objtype=mujoco.mjtObj.mjOBJ_BODY,
+                objname=body.name,
+                intprm=list(CONTACT_FOUND),
+            )
+    return spec.compile()
+
+
+def _sensor_name(body: str) -> str:
+    return f"ashore/contact/{body}"
+
+
+def _has(model: mujoco.MjModel, sensor: str) -> bool:
+    return int(mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, sensor)) >= 0
 
 
 def _change(nominal: Array, values: Array, how: str) -> Array:
     if how == "scale":
         return nominal * values
-    return nominal + values if how == "shift" else values
+    return nominal + values if how == "shift" else np.broadcast_to(values, nominal.shape)

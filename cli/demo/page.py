@@ -57,7 +57,9 @@ class Page:
 def write_page(path: Path, page: Page) -> None:
     """Write the page as one HTML file that needs no other file and no network."""
     style = files("ashore.cli.demo").joinpath("page.css").read_text(encoding="utf-8")
-    tiles = "".join(f'<div class="tile"><b>{escape(t.value)}</b><span>{escape(t.label)}</span></div>' for t in page.tiles)
+    tiles = "".join(
+        f'<div class="tile"><b>{escape(t.value)}</b><span>{escape(t.label)}</span></div>' for t in page.tiles
+    )
     body = "".join(_section(section) for section in page.sections)
     path.write_text(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

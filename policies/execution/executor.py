@@ -70,8 +70,8 @@ class ChunkExecutor:
             now_s: time of arrival.
 
         Returns:
-            (K,) bool, which were taken: not those that hold NaN or infinity, are older than what plays, or come from the
-            future.
+            (K,) bool, which were taken: not those that hold NaN or infinity, are older than what plays, or come from
+            the future.
 
         Raises:
             ChunkMismatch: the shape is not that of this contract and these horizons.

@@ -37,10 +37,10 @@ class Verdict:
 class Guard:
     """Judges the commands of N robots of one kind; holds no word of what kind that is.
 
-    First the stops: a command that is not finite or too old, observations that are not finite or out of bounds (this one
-    is latched until reset). Then the limits, on commands and stops alike: the distance from the measured value, the change
-    since the last command, the position. Where they exclude each other, position and rate win over lead, so that the
-    command approaches the measured value as fast as it may.
+    First the stops: a command that is not finite or too old, observations that are not finite or out of bounds (the
+    last one is latched until reset). Then the limits, on commands and stops alike: the distance from the measured
+    value, the change since the last command, the position. Where they exclude each other, position and rate win over
+    lead, so that the command approaches the measured value as fast as it may.
     """
 
     def __init__(self, card: RobotCard, n: int) -> None:
@@ -78,9 +78,9 @@ class Guard:
         proposed = self._checked(command, observed, command_age_s)
         n = len(proposed)
         self._is_latched |= out_of_bounds(self._card.limits, observed, n)
-        finite = np.isfinite(proposed).all(1)
-        stale = ~(np.asarray(command_age_s, np.float64) <= self._card.limits.timeout_s)
-        stops = (~finite, stale, not_finite(observed, n), self._is_latched.copy())
+        finite: Array = np.isfinite(proposed).all(1)
+        stale = np.logical_not(np.asarray(command_age_s, np.float64) <= self._card.limits.timeout_s)
+        stops: tuple[Array, ...] = (~finite, stale, not_finite(observed, n), self._is_latched.copy())
         stopped = np.logical_or.reduce(stops)
         wanted = np.where(stopped[:, None], 0.0, proposed)
         if stopped.any():
@@ -106,10 +106,11 @@ class Guard:
         last = self._rest(observed, n)
         with np.errstate(all="ignore"):  # The observations may be what is wrong.
             stop = np.asarray(self._interface.stop(observed, last), np.float64)
-        return np.where(np.isfinite(stop).all(1)[:, None], stop, last)
+        is_finite: Array = np.isfinite(stop).all(1)
+        return np.where(is_finite[:, None], stop, last)
 
     def _rest(self, observed: Mapping[str, Array], n: int) -> Array:
-        """The last commands (N, Dc), or before the first one what is nearest to doing nothing: where the robot is, or 0."""
+        """The last commands (N, Dc); before the first one what comes nearest to nothing: the measured value, or 0."""
         led = self._box.led(observed, n)
         start = np.clip(np.where(np.isfinite(led), led, 0.0), self._box.low, self._box.high)
         return np.where(np.isfinite(self._last), self._last, start)

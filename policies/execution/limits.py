@@ -64,14 +64,22 @@ def limit_faults(card: RobotCard) -> list[str]:
     """List what is wrong with a card's limits: widths, numbers that are not finite, low above high, times."""
     limits, width = card.limits, card.command_width
     rows = {name: getattr(limits, name) for name in ("low", "high", "max_rate", "max_lead", "lead_of")}
-    found = [f"{name}: {len(row)} values for {width} command elements" for name, row in rows.items() if len(row) != width]
+    found = [
+        f"{name}: {len(row)} values for {width} command elements" for name, row in rows.items() if len(row) != width
+    ]
     if found:
         return found
     for name in ("low", "high", "max_rate"):
         if not np.all(np.isfinite(rows[name])):
             found.append(f"{name}: holds NaN or infinity")
-    found += [f"low and high of element {i}: {a} > {b}" for i, (a, b) in enumerate(zip(limits.low, limits.high, strict=True)) if a > b]
-    found += [f"max_rate of element {i}: {rate}; must be positive" for i, rate in enumerate(limits.max_rate) if not rate > 0]
+    found += [
+        f"low and high of element {i}: {a} > {b}"
+        for i, (a, b) in enumerate(zip(limits.low, limits.high, strict=True))
+        if a > b
+    ]
+    found += [
+        f"max_rate of element {i}: {rate}; must be positive" for i, rate in enumerate(limits.max_rate) if not rate > 0
+    ]
     for i, (lead, source) in enumerate(zip(limits.max_lead, limits.lead_of, strict=True)):
         if (lead is None) != (source is None):
             found.append(f"max_lead and lead_of of element {i}: give both or neither")

@@ -21,7 +21,7 @@ class HoverExpertConfig:
     high: tuple[float, ...]
     """Bounds of the action (Da,): thrust over mass m/s2, body rates rad/s."""
     position_gain_per_s2: tuple[float, float, float] = (2.5, 2.5, 11.0)
-    """Along world x, y, z. The vertical one is high since a wrong mass or thrust leaves an error of its share of g / gain."""
+    """Along world x, y, z. The vertical one is high: a share missing from the thrust costs that share of g / gain."""
     speed_gain_per_s: tuple[float, float, float] = (2.3, 2.3, 5.8)
     attitude_gain_per_s: float = 4.5
     yaw_gain_per_s: float = 2.0
@@ -36,8 +36,8 @@ class HoverExpertConfig:
 class HoverExpert:
     """Fly to the goal, turn to yaw zero and stay; a function of the true state, without memory.
 
-    Source: Lee, Leok and McClamroch, Geometric Tracking Control of a Quadrotor UAV on SE(3), CDC 2010, equations 12 and 15;
-    the attitude part ends in body rates, since the rate loop is on board, and tilt comes before yaw.
+    Source: Lee, Leok and McClamroch, Geometric Tracking Control of a Quadrotor UAV on SE(3), CDC 2010: thrust and its
+    direction. The attitude part ends in body rates here, since the rate loop is on board, and tilt comes before yaw.
     """
 
     def __init__(self, config: HoverExpertConfig) -> None:

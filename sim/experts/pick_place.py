@@ -24,7 +24,7 @@ class PickPlaceExpertConfig:
     servo_time_s: float = 0.1
     """The tool moves at (target - tool) / servo_time_s."""
     speed_m_s: float = 0.3
-    turn_rad_s: float = 1.5
+    turn_rad_s: float = 1.2
     approach_per_s: float = 6.0
     """Speed asked for a distance of 1 m, below the largest speed."""
     turn_per_s: float = 5.0
@@ -32,10 +32,12 @@ class PickPlaceExpertConfig:
     """Height above the grasp at which the tool travels."""
     funnel: float = 3.0
     """Height of the travel over distance that remains."""
-    aligned_m: float = 0.006
+    aligned_m: float = 0.004
     """A distance within which the tool may be all the way down."""
     near_m: float = 0.008
-    """Tolerance that ends reaching and carrying, sideways and in height."""
+    """Tolerance that ends reaching, sideways and in height."""
+    placed_m: float = 0.004
+    """Tolerance that ends carrying, of the cube from the goal, sideways and in height."""
     yaw_weight_m: float = 0.03
     """Distance that a yaw error of 1 rad counts as."""
     yaw_tolerance_rad: float = 0.12
@@ -70,8 +72,7 @@ class PickPlaceExpert:
         self._advance(truth, yaw_error)
         phase = self.phase[:, None]
         # Where the cube is held off the tool's centre, it is the cube that is brought to the goal.
-        place = goal + np.where(phase == CARRY, tool - cube, 0.0) * [1.0, 1.0, 0.0]
-        aim = np.where(phase == REACH, cube, np.where(phase == CARRY, place, tool))
+        aim = np.where(phase == REACH, cube, goal + tool - cube)
         velocity = self._through_funnel(aim - tool, np.where(self.phase == REACH, np.abs(yaw_error), 0.0))
         rise = self._limited(np.column_stack([0.0 * tool[:, :2], goal[:, 2] + config.retreat_m - tool[:, 2]]))
         velocity = np.where(phase == RETREAT, rise, np.where((phase == REACH) | (phase == CARRY), velocity, 0.0))
@@ -90,7 +91,9 @@ class PickPlaceExpert:
         at_cube = (side < config.near_m) & (above < config.near_m) & (np.abs(yaw_error) < config.yaw_tolerance_rad)
         holds = (width > config.held_m[0]) & (width < config.held_m[1])
         empty = (distance > config.lost_m) | (width < config.held_m[0])
-        at_goal = (missed < config.near_m) & (np.abs(cube[:, 2] - goal[:, 2]) < config.near_m / 2)
+        # A cube that is held askew stands on an edge before its centre is down; then the tool's own height tells.
+        height = np.minimum(np.abs(cube[:, 2] - goal[:, 2]), np.abs(tool[:, 2] - goal[:, 2]))
+        at_goal = (missed < config.placed_m) & (height < config.placed_m)
         moves = (
             (REACH, at_cube & (width > config.opened_m), GRASP),
             (GRASP, holds, CARRY),

@@ -44,7 +44,7 @@ class BodyRate:
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "BodyRate":
         """Make one from a card's interface entry; its "kind" is left aside."""
-        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in spec.items()}
         fields.pop("kind", None)
         return cls(BodyRateConfig(**fields))
 
@@ -102,8 +102,8 @@ def level_rates(rotation: Array, wanted_world: Array, gain_per_s: float) -> Arra
     # The cross product of body z with the direction: its length is the sine of the angle between them.
     sine = np.stack([-direction[:, 1], direction[:, 0], np.zeros(len(direction))], axis=-1)
     angle = np.arctan2(np.linalg.norm(sine[:, :2], axis=-1), direction[:, 2])
-    return gain_per_s * sine / np.maximum(np.sinc(angle / np.pi), 1e-3)[:, None]
+    return np.asarray(gain_per_s * sine / np.maximum(np.sinc(angle / np.pi), 1e-3)[:, None])
 
 
 def _into_body(rotation: Array, vector_world: Array) -> Array:
-    return np.einsum("...ji,...j->...i", rotation, vector_world)
+    return np.asarray(np.einsum("...ji,...j->...i", rotation, vector_world))

@@ -12,6 +12,7 @@ from ashore.datasets.contract import Contract, Feature
 from ashore.datasets.errors import UnknownName
 from ashore.sim.engine import Engine
 from ashore.sim.experts.hover import HoverExpert, HoverExpertConfig
+from ashore.sim.injection import Injection
 from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Target, Uniform, stack
 from ashore.sim.robots.crazyflie.robot import COMMAND_HZ, make
 from ashore.sim.rotations import matrix_from_quat, quat_from_vector, quat_multiply, upper_half
@@ -61,9 +62,12 @@ class HoverJudge:
     def update(self, truth: Mapping[str, Array], time_s: float) -> None:
         """Take in the true state {name: (N, *shape)} at a time since reset."""
         rules = self._rules
-        distance = np.linalg.norm(truth["goal_pos_world_m"] - truth["pos_world_m"], axis=1)
+        position = truth["pos_world_m"]
+        distance = np.linalg.norm(truth["goal_pos_world_m"] - position, axis=1)
         up = matrix_from_quat(truth["quat_world_wxyz"])[:, 2, 2]
-        flying = (truth["pos_world_m"][:, 2] >= rules.floor_m) & (up >= rules.min_up) & (distance <= rules.max_distance_m)
+        flying = (
+            (truth["pos_world_m"][:, 2] >= rules.floor_m) & (up >= rules.min_up) & (distance <= rules.max_distance_m)
+        )
         # A state that is not finite compares false, so that it counts as a crash.
         self._crashed |= ~flying
         self._time_s.append(time_s)
@@ -166,6 +170,14 @@ class Hover(Task):
         """The geometric controller within the card's limits; it needs no chance."""
         limits = self.robot.card.limits
         return HoverExpert(HoverExpertConfig(limits.low, limits.high))
+
+    def show(self, engine: Engine, ids: Array, observed: Mapping[str, Array]) -> None:
+        """Place the quadrotors ids (K,) as observations {name: (K, *shape)} say."""
+        engine.place_body(ids, BODY, np.column_stack([observed["pos_world_m"], observed["quat_world_wxyz"]]))
+
+    def injection(self) -> Injection:
+        """Gusts of thrust and of body rate, so that demonstrations show how to come back to the goal."""
+        return Injection(burst_std=(1.0, 0.5, 0.5, 0.3), white_std=(0.2, 0.1, 0.1, 0.1), burst_rate_hz=0.4)
 
     def encoding(self) -> Mapping[str, Any]:
         """See speed and error in body axes, so that where in the room it happens does not matter."""

@@ -173,6 +173,17 @@ class PickPlace(Task):
         joints = len(JOINTS)
         return Injection(burst_std=(*(0.04,) * joints, 0.0), white_std=(*(0.002,) * joints, 0.0))
 
+    def show(self, engine: Engine, ids: Array, observed: Mapping[str, Array]) -> None:
+        """Place arm, cube and goal of the simulations ids (K,) as observations {name: (K, *shape)} say."""
+        width, goal = observed["gripper_width_m"], np.array(observed["goal_pos_base_m"], dtype=np.float64)
+        goal[:, 2] -= HALF_SIDE_M
+        upright = np.tile([1.0, 0.0, 0.0, 0.0], (len(goal), 1))
+        engine.place_joints(ids, JOINTS, observed["joint_pos_rad"])
+        engine.place_joints(ids, FINGERS, np.repeat(width / 2, 2, axis=1))
+        pose = np.column_stack([observed["object_pos_base_m"], observed["object_quat_base_wxyz"]])
+        engine.place_body(ids, OBJECT, pose)
+        engine.place_body(ids, GOAL, np.column_stack([goal, upright]))
+
     def encoding(self) -> Mapping[str, Any]:
         """See cube and goal from the tool, and the cube's yaw with its four-fold symmetry."""
         return {

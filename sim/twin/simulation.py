@@ -54,12 +54,11 @@ def require_fit(profile: RealityProfile, task: Task) -> None:
     profile.require_names(task.robot.card.name, bodies, tuple(task.sensors()))
     wanted = list(_sensed(task, profile))
     faults = [f"{key}: {task.name} has no such disturbance; remove it" for key, name, _ in wanted if name is None]
+    faults += _width_faults(profile, task)
     values: dict[str, Bias] = {}
     for key, name, value in wanted:
         if name is not None and values.setdefault(name, value) != value:
-            faults.append(
-                f"{key}: {value}, but another observation that shares {name!r} has {values[name]}; give both one"
-            )
+            faults.append(f"{key}: {value}, but what shares {name!r} with it has {values[name]}; give both one")
     if faults:
         raise InvalidProfile(f"for {profile.robot!r}", faults)
 
@@ -94,6 +93,14 @@ def _sensed(task: Task, profile: RealityProfile) -> Iterator[tuple[str, str | No
             asked: Mapping[str, Bias] = getattr(profile, table)
             if observation in asked:
                 yield f"{table}.{observation}", parameter, asked[observation]
+
+
+def _width_faults(profile: RealityProfile, task: Task) -> Iterator[str]:
+    sizes = {feature.name: feature.size for feature in task.contract.observations}
+    for observation, value in profile.observation_bias.items():
+        size = 3 if task.sensors()[observation].kind == "quaternion" else sizes[observation]
+        if isinstance(value, tuple) and len(value) not in (1, size):
+            yield f"observation_bias.{observation}: {len(value)} numbers, expected 1 or {size}"
 
 
 def _parameters(spec: SensorSpec) -> dict[str, str | None]:

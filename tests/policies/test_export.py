@@ -24,7 +24,7 @@ SHAPE = PolicyConfig(
     prediction_horizon=8,
     encoding=EncodingSpec.from_mapping(ENCODING),
     network=MLPConfig(width=32, blocks=1),
-    levels=4,
+    levels=3,
 )
 
 
@@ -36,7 +36,7 @@ def random_policy(sampler: str) -> tuple[Policy, np.ndarray]:
     return policy, data.gather(np.arange(400))[0].numpy()
 
 
-@pytest.mark.parametrize("sampler", ["heun", "euler", "consistency"])
+@pytest.mark.parametrize("sampler", ["heun", "consistency"])
 def test_graph_and_policy_agree(sampler: str) -> None:
     policy, obs = random_policy(sampler)
     graph = export_graph(policy, CONTRACT.observation_width)
@@ -52,12 +52,6 @@ def test_graph_and_policy_agree(sampler: str) -> None:
     facts = {item.key: item.value for item in model.metadata_props}
     assert facts["sampler"] == sampler and facts["action_horizon"] == "4"
     assert b"site-packages" not in graph and b"ashore/policies" not in graph
-
-
-def test_a_graph_of_other_weights_is_refused() -> None:
-    policy, obs = random_policy("consistency")
-    graph = export_graph(policy, CONTRACT.observation_width)
-    vectors = make_vectors(policy, obs, count=4)
     with pytest.raises(ParityFailed, match="No bundle was written"):
         require_parity(graph, replace(vectors, actions=vectors.actions + 1e-3))
     with pytest.raises(ParityFailed):
@@ -89,7 +83,8 @@ def test_a_run_ships_as_a_bundle_that_plans_the_same(tmp_path: Path) -> None:
 
 
 def test_no_file_appears_when_parity_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = RunSettings("diffusion", SHAPE, asdict(TrainingConfig(updates=5, batch_size=32)), ("memory",))
+    shape = replace(SHAPE, sampler="consistency", levels=1)
+    settings = RunSettings("diffusion", shape, asdict(TrainingConfig(updates=5, batch_size=32)), ("memory",))
     run_training(tmp_path / "run", settings, reach_data(400), DiffusionLoss())
     monkeypatch.setattr("ashore.policies.graph.TOLERANCE", 1e-12)
     with pytest.raises(ParityFailed):

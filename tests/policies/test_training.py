@@ -52,7 +52,7 @@ def run(path: Path, training: TrainingConfig = QUICK, data: TrainingData | None 
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(
         tmp_path_factory.mktemp("runs") / "teacher",
-        replace(QUICK, updates=600, batch_size=128, learning_rate=5e-3, average_decay=0.99),
+        replace(QUICK, updates=500, batch_size=128, learning_rate=5e-3, average_decay=0.99, checkpoint_s=60.0),
     )
 
 
@@ -75,7 +75,7 @@ def test_a_run_holds_what_it_must(trained: Path) -> None:
     with np.load(trained / "calibration.npz") as calibration:
         assert calibration["obs"].shape == (60, 2, 14) and calibration["fitted"].shape == (1940, 2, 14)
     rows = read_metrics(trained)
-    assert rows[-1]["update"] == 600 and rows[-1]["held_out_loss"] < rows[0]["loss"]
+    assert rows[-1]["update"] == 500 and rows[-1]["held_out_loss"] < rows[0]["loss"]
     assert list((trained / "tb").iterdir())
     assert sorted(path.name for path in (trained / "checkpoint").iterdir()) == [
         "average.safetensors",
@@ -111,21 +111,21 @@ import torch
 torch.set_num_threads(1)
 from dataclasses import replace
 from test_training import QUICK, run
-run(Path(sys.argv[1]), replace(QUICK, updates=400), progress=lambda *told: print(*told, flush=True))
+run(Path(sys.argv[1]), replace(QUICK, updates=150), progress=lambda *told: print(*told, flush=True))
 """
 
 
 def test_a_run_killed_anywhere_ends_in_the_same_bits(tmp_path: Path) -> None:
-    training = replace(QUICK, updates=400)
+    training = replace(QUICK, updates=150)
     whole, broken = run(tmp_path / "whole", training), tmp_path / "broken"
     command = [sys.executable, "-c", CHILD, str(broken), str(Path(__file__).parent)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         for line in child.stdout:
-            if int(line.split()[0]) >= 60 and (broken / "checkpoint").exists():
+            if int(line.split()[0]) >= 40 and (broken / "checkpoint").exists():
                 os.kill(child.pid, signal.SIGKILL)
                 break
     assert child.returncode == -signal.SIGKILL
-    assert 0 < load_checkpoint(broken).update < 400
+    assert 0 < load_checkpoint(broken).update < 150
     run(broken, training)
     first, second = load_checkpoint(whole), load_checkpoint(broken)
     for part in ("model", "average", "optimizer"):
@@ -133,7 +133,7 @@ def test_a_run_killed_anywhere_ends_in_the_same_bits(tmp_path: Path) -> None:
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours), part
     updates = [int(row["update"]) for row in csv.DictReader((broken / "metrics.csv").open())]
-    assert updates == sorted(set(updates)) and updates[-1] == 400
+    assert updates == sorted(set(updates)) and updates[-1] == 150
 
 
 @pytest.mark.parametrize("moment", ["half written", "between renames"])
@@ -193,7 +193,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
         return DiffusionLoss()(network, average, batch, rng) * float("nan")
 
     settings = RunSettings("diffusion", SHAPE, asdict(QUICK), ("memory",))
-    with pytest.raises(TrainingDiverged, match="not finite at update 5"):
+    with pytest.raises(TrainingDiverged, match="not finite at update"):
         run_training(tmp_path / "run", settings, reach_data(), broken)
     assert not (tmp_path / "run" / "checkpoint").exists()
 

@@ -42,7 +42,8 @@ def test_an_open_socket_refuses_to_arm_and_names_it(monkeypatch: pytest.MonkeyPa
 
 def test_a_domain_is_not_given_twice_and_is_free_again_after_the_process() -> None:
     domains = range(231, 232)
-    code = "from ashore.real.network import own_domain as own\nwith own(range(231, 232)) as d: print(d, flush=True); input()"
+    code = "from ashore.real.network import own_domain\nwith own_domain(range(231, 232)) as d:\n"
+    code += "    print(d, flush=True)\n    input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"231\n"
         with pytest.raises(NoFreeDomain, match="231 to 231 are all taken"), own_domain(domains):

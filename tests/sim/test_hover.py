@@ -34,7 +34,7 @@ def state(n: int, error_m: float = 0.0, lean_rad: float = 0.0, height_m: float =
     position = np.tile([0.0, 0.0, height_m], (n, 1))
     return {
         "pos_world_m": position,
-        "goal_pos_world_m": position + [error_m, 0.0, 0.0],
+        "goal_pos_world_m": position + np.array([error_m, 0.0, 0.0]),
         "quat_world_wxyz": quat_from_vector(np.tile([lean_rad, 0.0, 0.0], (n, 1))),
     }
 

@@ -9,7 +9,7 @@ from typing import Literal
 class Demo:
     """Collect, train, distil, rank, export and deploy one robot's policy, and write a report about it.
 
-    Finished steps of a former run in the same folder are kept. Examples:
+    Finished steps of a former run in the same folder are kept. For example:
 
       ashore demo --robot panda --out out/demo
       ashore demo --robot crazyflie --out out/demo-quadrotor

@@ -1,0 +1,113 @@
+"""`ashore evaluate`: a policy closed loop, with intervals."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional
+
+if TYPE_CHECKING:
+    from ashore.policies.evaluation import Evaluation, Simulated
+    from ashore.sim.randomization import Randomization
+
+WORLDS, TWINS, ENVIRONMENTS = 100, 10, 10
+"""Episodes at a time in MuJoCo, in PyBullet and in Gymnasium."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Run a policy closed loop over randomized draws, through the executor and the guard that run on the robot.
+
+    Inference takes its time in the simulation too. For example:
+
+      ashore evaluate out/student --episodes 200
+      ashore evaluate out/policy.ashore --task arm/pick-place --level narrow --latency-ms 30
+      ashore evaluate out/student --twin arm_hard --episodes 20 --out out/hard.json
+    """
+
+    policy: Annotated[Path, Positional]
+    """A run's folder or a bundle."""
+    task: str | None = None
+    """Task, such as arm/pick-place or gym/gym_pusht/PushT-v0; the policy's own where not given."""
+    episodes: int = 100
+    """Number of episodes."""
+    level: Literal["none", "narrow", "wide"] = "wide"
+    """How much of the world is randomized."""
+    twin: str | None = None
+    """Reality profile: evaluate in PyBullet instead, the name of one that ships or a YAML file."""
+    latency_ms: float = 20.0
+    """Time that inference takes."""
+    seed: int = 1_000
+    """Seed of the draws and of every noise; training data comes from small ones."""
+    out: Path | None = None
+    """JSON file for every episode's verdict, figures and draw."""
+
+    def run(self) -> int:
+        """Evaluate, and show the figures."""
+        from ashore.cli.opening import open_planner
+        from ashore.cli.progress import shown
+        from ashore.policies.evaluation import evaluate
+        from ashore.sim.randomization import draw_episodes, episode_seed
+
+        planner = open_planner(self.policy)
+        task = self.task if self.task is not None else planner.contract.task
+        indices = range(self.episodes)
+        with shown(f"evaluate {task}") as progress:
+            simulation, randomization = self._simulation(task)
+            draws = draw_episodes(randomization, self.seed, indices)
+            seeds = [episode_seed(self.seed, index) for index in indices]
+            evaluation = evaluate(planner, simulation, draws, seeds, self.latency_ms / 1000.0, progress)
+        if self.out is not None:
+            self._write(self.out, evaluation)
+        where = f"{task}, {self.level}" if self.twin is None else f"{task} on the twin, {self.twin}"
+        show_evaluation(f"{self.policy}: {where}", evaluation)
+        return 0
+
+    def _simulation(self, task: str) -> "tuple[Simulated, Randomization]":
+        if self.twin is not None:
+            from ashore.sim.twin.profile import load_profile
+            from ashore.sim.twin.simulation import make_twin_simulation
+
+            twin = make_twin_simulation(task, min(self.episodes, TWINS), load_profile(self.twin))
+            return twin, twin.randomization
+        if task.startswith("gym/"):
+            from ashore.sim.gym_task import make_gym_simulation
+
+            environments = make_gym_simulation(task, min(self.episodes, ENVIRONMENTS))
+            return environments, environments.randomization
+        from ashore.sim.simulation import make_simulation
+
+        worlds = make_simulation(task, min(self.episodes, WORLDS), self.level)
+        return worlds, worlds.randomization
+
+    def _write(self, path: Path, evaluation: "Evaluation") -> None:
+        import json
+
+        facts = {"policy": str(self.policy), "task": self.task, "level": self.level, "twin": self.twin}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**facts, **evaluation.to_json()}, indent=2) + "\n")
+
+
+def show_evaluation(title: str, evaluation: "Evaluation") -> None:
+    """Print an evaluation as a table: success with its interval, the task's figures, what the guard did."""
+    import numpy as np
+
+    from ashore.cli.console import show_table
+
+    n_episodes = len(evaluation.success)
+    rows: list[tuple[str, object]] = [
+        ("episodes", n_episodes),
+        ("success", f"{int(evaluation.success.sum())} of {n_episodes}"),
+        ("success, 95 % Wilson", str(evaluation.interval)),
+    ]
+    for name, values in evaluation.metrics.items():
+        finite = values[np.isfinite(values)]
+        rows.append((f"{name}, median", float(np.median(finite)) if finite.size else None))
+    rows += [
+        ("latency_ms", 1000.0 * evaluation.latency_s),
+        ("guard interventions, command periods", int(evaluation.guard_interventions.sum())),
+        ("guard stops, command periods", int(evaluation.guard_stops.sum())),
+        *((f"  {reason}", count) for reason, count in evaluation.guard_reasons.items()),
+        ("wall time, s", round(evaluation.wall_s, 1)),
+    ]
+    show_table(title, ("figure", "value"), rows)

@@ -1,0 +1,74 @@
+"""One example of every fault, as callers raise it; tests/errors.json holds the text of each."""
+
+import errno
+from pathlib import Path
+
+from ashore.cli import errors as cli
+from ashore.cli.demo import errors as demo
+from ashore.datasets import errors as datasets
+from ashore.datasets.contract import Difference
+from ashore.datasets.errors import AshoreError
+from ashore.policies import errors as policies
+from ashore.real import errors as real
+from ashore.sim import errors as sim
+
+STORE, RUN, BUNDLE = Path("out/arm"), Path("out/run"), Path("out/policy.ashore")
+RATE = Difference("control_hz", "20.0", "10.0", "retrain at that rate, or run the robot at the policy's")
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+CASES: tuple[AshoreError, ...] = (
+    datasets.UnknownName("task", "arm/pick-plase", ("arm/pick-place", "quadrotor/hover")),
+    datasets.InvalidContract(["force.shape: (0,); every side must be positive", "force: named twice"]),
+    datasets.ContractMismatch("the policy", "the robot 'arm_b'", [RATE]),
+    datasets.InvalidSample("step 12", ["tcp_pos_base_m: holds NaN or infinity", "gripper_width_m: missing"]),
+    datasets.UnreadableFile(STORE / "contract.json", "a contract", "it is not JSON", "Collect it again."),
+    datasets.NotAStore(STORE, "there is no store.json"),
+    datasets.StoreExists(STORE),
+    datasets.StoreLocked(STORE, "process 4711 (ashore collect) since 12:00"),
+    datasets.ReadOnlyStore(STORE),
+    datasets.StorageFailed(STORE, "commit an episode", FULL),
+    datasets.DamagedFile(STORE / "episodes/000003.zarr.zip", "its SHA-256 is not the one in its name"),
+    datasets.NoSuchEpisode(STORE, 12, 10),
+    datasets.RecordingEnded("add a step"),
+    datasets.NoWindows(5, 2, 9),
+    datasets.InvalidHorizons(2, 8, 9),
+    sim.UnsupportedModel(["joint 'ball1': type ball; valid: hinge, slide, free"]),
+    sim.InvalidProfile("mine.yaml", ["frictoin: unknown key. Did you mean 'friction'?"]),
+    sim.MissingEnvironment("gym_pusht/PushT-v9", "no such version", ["gym_pusht/PushT-v0"]),
+    sim.UnsupportedEnvironment("Taxi-v3", ["action space: Discrete"]),
+    sim.UnknownModelName("body", "objekt", ["object", "goal"]),
+    sim.NoPicture("arm/pour"),
+    sim.ExpertFails("arm/pick-place", 1, 40),
+    sim.RenderingUnavailable("no EGL device"),
+    policies.InvalidEncoding(["relative: 'object_pos' is no observation"]),
+    policies.InvalidConfig("the training config", ["minutes: -1; must be positive"]),
+    policies.NotARun(RUN, "config.json"),
+    policies.RunExists(RUN, ["policy: there 'diffusion', here 'consistency'"]),
+    policies.TooFewWindows(12, 1, "at least 256"),
+    policies.TrainingDiverged(1200, 1e-3),
+    policies.ParityFailed(3e-3, 1e-4),
+    policies.NotATeacher(RUN, "consistency"),
+    policies.ChunkMismatch((1, 4, 7), 9, 7),
+    policies.InvalidCommand(["element 3: NaN"]),
+    policies.InvalidLimits("panda", ["low: 3 values for 8 commands"]),
+    policies.InvalidBundle(BUNDLE, "policy.onnx", "its SHA-256 is not that of the manifest"),
+    policies.EvaluationMismatch(["200 draws but 100 seeds"]),
+    policies.CannotRank(["the real store holds no episode"]),
+    policies.EvidenceMissing(BUNDLE, "evidence.json is empty"),
+    policies.EvidenceRejected(BUNDLE, ["success 61 % is below 80 %"]),
+    policies.InvalidCount(7, 5),
+    real.MissingRos("rclpy", "no module of this name"),
+    real.InvalidMapping("mine.yaml", ["topics.joint_states: missing"]),
+    real.InvalidMessage("joint_states", "5 positions", "7, one a joint"),
+    real.RobotMismatch("panda", "crazyflie"),
+    real.ProcessEnded("guard", -9, Path("logs/guard.log"), "  the last line"),
+    real.TransitionRefused("policy", "configure", "  the bundle is damaged"),
+    real.NoAnswer("twin/reset", 5.0, Path("logs")),
+    real.OpenToNetwork(["udp 0.0.0.0:7400"]),
+    real.NoFreeDomain(range(1, 102)),
+    demo.StepFailed("ashore collect", 2, Path("out/demo/logs/collect.log"), "  the last line"),
+    cli.MissingExtra("torch", "train"),
+    cli.UnknownCommand("colect", ["collect", "train"]),
+    cli.FileTrouble("out", "Permission denied"),
+    cli.NotAPolicy(RUN),
+)
