@@ -14,8 +14,8 @@ from ashore.datasets.progress import Progress
 from benchmarks.row import Row, table_of, write_rows
 
 BENCHMARKS = {
+    "experts": "benchmarks.experts",
     "push_t": "benchmarks.push_t",
-    "quadrotor": "benchmarks.quadrotor",
     "spine": "benchmarks.spine",
 }
 
@@ -52,17 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.list or chosen.name is None:
         for name in sorted(BENCHMARKS):
             first = (benchmark(name).__doc__ or "").splitlines()[0]
-            console.print(f"{name:12} {first}", highlight=False)
+            console.print(f"{name:12} {first}", highlight=False, soft_wrap=True)
         return 0
     try:
         rows = _measure(chosen.name, chosen.quick, chosen.out, console)
     except AshoreError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", markup=False, highlight=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", markup=False, highlight=False, soft_wrap=True)
         return 2
     console.print(table_of(chosen.name, rows))
     path = chosen.out / f"{chosen.name}.json"
     write_rows(path, rows)
-    console.print(f"written to {path}", highlight=False)
+    console.print(f"written to {path}", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ashore.datasets.progress import Progress
+    from ashore.datasets.store import EpisodeStore
+    from ashore.sim.collection import Collected
 
 
 @dataclass(frozen=True)
@@ -13,6 +18,7 @@ class Collect:
 
       ashore collect --task arm/pick-place --episodes 400 --out out/arm
       ashore collect --task quadrotor/hover --episodes 200 --level narrow --out out/quadrotor
+      ashore collect --twin arm_harsh --episodes 8 --out out/reference
     """
 
     out: Path
@@ -25,6 +31,8 @@ class Collect:
     """How much of the world is randomized."""
     seed: int = 0
     """Seed of every draw and every noise."""
+    twin: str | None = None
+    """Reality profile: record on the PyBullet twin instead, the name of one that ships or a YAML file."""
     noise: bool = True
     """Whether the expert is pushed off its way, so that the demonstrations show how to come back."""
 
@@ -33,13 +41,24 @@ class Collect:
         from ashore.cli.console import say
         from ashore.cli.opening import open_or_create
         from ashore.cli.progress import shown
-        from ashore.sim.collection import collect
         from ashore.sim.tasks import make_task
 
-        task = make_task(self.task)
-        store = open_or_create(self.out, task.contract, f"the task {self.task}")
+        store = open_or_create(self.out, make_task(self.task).contract, f"the task {self.task}")
         with shown(f"collect {self.task}") as progress:
-            done = collect(task, self.episodes, store, self.level, self.seed, self.noise, progress)
-        say(f"{done.n_tried} attempts, {done.success_rate:.1%} a success, {done.wall_s:.1f} s; {len(store)} in {self.out}.")
+            done = self._collect(store, progress)
+        say(
+            f"{done.n_tried} attempts, {done.success_rate:.1%} a success, {done.wall_s:.1f} s; {len(store)} in {self.out}."
+        )
         say(f"Next: ashore train {self.out} --policy diffusion")
         return 0
+
+    def _collect(self, store: "EpisodeStore", progress: "Progress") -> "Collected":
+        if self.twin is not None:
+            from ashore.sim.twin.collection import collect_on_twin
+            from ashore.sim.twin.profile import load_profile
+
+            profile = load_profile(self.twin)
+            return collect_on_twin(self.task, self.episodes, store, profile, self.seed, self.noise, progress)
+        from ashore.sim.collection import collect
+
+        return collect(self.task, self.episodes, store, self.level, self.seed, self.noise, progress)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional
 
 if TYPE_CHECKING:
+    from ashore.datasets.errors import AshoreError
     from ashore.real.report import DeployReport
 
 WHOLE = ("robot", "profile", "n_episodes", "n_success", "guard_ticks", "guard_interventions", "guard_stops", "wall_s")
@@ -40,18 +41,38 @@ class Deploy:
     logs: Path | None = None
     """Folder for the logs of the processes; a temporary one where not given."""
 
+    despite_evidence: bool = False
+    """Deploy to a robot although the ranking has a veto, or the bundle was never ranked; a twin needs no leave."""
+
     def run(self) -> int:
         """Deploy, and show what happened."""
+        from ashore.cli.console import say
         from ashore.cli.progress import shown
         from ashore.real.deploy import DeployConfig, deploy
 
         config = DeployConfig(self.bundle, self.robot, self.profile, self.episodes, self.record, self.seed, self.logs)
+        veto = self._veto()
         with shown(f"deploy to {self.robot}") as progress:
             report = deploy(config, progress)
         if self.report is not None:
             report.write(self.report)
         show_report(report)
+        if veto is not None:
+            say(f"On a robot this would have been refused. {veto}")
         return 0
+
+    def _veto(self) -> "AshoreError | None":
+        """Check the evidence; what is against a robot is only told on a twin, which nothing can harm."""
+        from ashore.policies.errors import EvidenceMissing, EvidenceRejected
+        from ashore.policies.ranking.gate import check_evidence
+
+        try:
+            check_evidence(self.bundle, self.despite_evidence)
+        except (EvidenceMissing, EvidenceRejected) as error:
+            if not self.robot.startswith("twin/"):
+                raise
+            return error
+        return None
 
 
 def show_report(report: "DeployReport") -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 if TYPE_CHECKING:
     from ashore.policies.evaluation import Evaluation, Simulated
@@ -22,7 +22,7 @@ class Evaluate:
 
       ashore evaluate out/student --episodes 200
       ashore evaluate out/policy.ashore --task arm/pick-place --level narrow --latency-ms 30
-      ashore evaluate out/student --twin arm_hard --episodes 20 --out out/hard.json
+      ashore evaluate out/student --twin arm_hard --episodes 20 --report out/hard.json
     """
 
     policy: Annotated[Path, Positional]
@@ -39,7 +39,7 @@ class Evaluate:
     """Time that inference takes."""
     seed: int = 1_000
     """Seed of the draws and of every noise; training data comes from small ones."""
-    out: Path | None = None
+    report: Annotated[Path | None, arg(aliases=("--out",))] = None
     """JSON file for every episode's verdict, figures and draw."""
 
     def run(self) -> int:
@@ -57,8 +57,8 @@ class Evaluate:
             draws = draw_episodes(randomization, self.seed, indices)
             seeds = [episode_seed(self.seed, index) for index in indices]
             evaluation = evaluate(planner, simulation, draws, seeds, self.latency_ms / 1000.0, progress)
-        if self.out is not None:
-            self._write(self.out, evaluation)
+        if self.report is not None:
+            self._write(self.report, evaluation)
         where = f"{task}, {self.level}" if self.twin is None else f"{task} on the twin, {self.twin}"
         show_evaluation(f"{self.policy}: {where}", evaluation)
         return 0
@@ -107,7 +107,7 @@ def show_evaluation(title: str, evaluation: "Evaluation") -> None:
         ("latency_ms", 1000.0 * evaluation.latency_s),
         ("guard interventions, command periods", int(evaluation.guard_interventions.sum())),
         ("guard stops, command periods", int(evaluation.guard_stops.sum())),
-        *((f"  {reason}", count) for reason, count in evaluation.guard_reasons.items()),
+        *((f"  {reason}", count) for reason, count in evaluation.guard_reasons.items() if count),
         ("wall time, s", round(evaluation.wall_s, 1)),
     ]
     show_table(title, ("figure", "value"), rows)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ashore.sim.task import Task
 
 Array = NDArray[Any]
+PALETTE_FRAMES = 8
+"""Pictures that the GIF's colours are chosen from, so that small things keep theirs."""
 HOLD_MS = 1000
 """How long the last picture stays before the GIF starts again."""
 
@@ -101,10 +103,12 @@ def _stage(
 
 def write_gif(path: Path, frames: list[Array], period_ms: float) -> None:
     """Write pictures (H, W, 3) uint8 as a GIF that repeats, with colours of its own; it appears whole."""
+    import numpy as np
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    palette = Image.fromarray(frames[len(frames) // 2]).quantize(128)
+    sample = np.concatenate(frames[:: max(1, len(frames) // PALETTE_FRAMES)])
+    palette = Image.fromarray(sample).quantize(256, Image.Quantize.MAXCOVERAGE)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [round(period_ms)] * (len(images) - 1) + [HOLD_MS]
     aside = path.with_name(path.name + ".part")

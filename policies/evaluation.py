@@ -38,6 +38,7 @@ class Simulated(Protocol):
     n: int
     judge: Judge
     randomization: Randomization
+    command_period_s: float
 
     @property
     def task(self) -> TaskFacts:
@@ -251,6 +252,9 @@ def _check(
     faults = [] if len(draws) == len(seeds) else [f"{len(draws)} draws but {len(seeds)} seeds"]
     faults += [] if len(draws) else ["no episodes"]
     faults += [] if 0 <= latency_s < np.inf else [f"latency_s: {latency_s}; must be 0 or more and finite"]
+    if abs(simulation.command_period_s * planner.card.command_hz - 1.0) > 1e-6:
+        simulated_hz = 1.0 / simulation.command_period_s
+        faults.append(f"the policy commands at {planner.card.command_hz:g} Hz, the simulation at {simulated_hz:g} Hz")
     if faults:
         raise EvaluationMismatch(faults)
     planner.contract.require_same(simulation.task.contract, "the policy", "the simulation")

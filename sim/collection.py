@@ -1,6 +1,6 @@
-"""Collect demonstrations: many simulations at once, driven by the task's expert, the successful ones written to a store.
+"""Collect demonstrations: many simulations at once, driven by the task's expert; the successful ones are stored.
 
-Stored are the disturbed measurements, the expert's clean actions and the commands that were sent, injected noise included.
+Stored are the disturbed measurements, the expert's clean actions and the commands that were sent, with injected noise.
 The expert itself sees the truth. Every attempt has its own number, seed and draw, so that a collection that was cut off
 goes on where it stopped and ends with the same episodes.
 """
@@ -138,7 +138,7 @@ def demonstrate(simulation: Simulation, seed: int, numbers: Sequence[int], noise
     metrics = judge.metrics()
     names = [feature.name for feature in task.contract.observations]
     episodes = []
-    for i in np.flatnonzero(success & (lengths > 0)):
+    for i in np.flatnonzero(success & (lengths > 0)).tolist():
         steps = slice(0, int(lengths[i]))
         figures = {name: float(values[i]) for name, values in metrics.items()}
         meta = EpisodeMeta(

@@ -73,8 +73,8 @@ class ExpertFails(AshoreError):
 
     def __init__(self, task: str, n_kept: int, n_tried: int) -> None:
         super().__init__(
-            f"the expert of {task!r} succeeded in {n_kept} of {n_tried} attempts. Expected most of them; only successful "
-            "episodes are kept. Collect with less randomization (--level narrow or none), or mend the expert."
+            f"the expert of {task!r} succeeded in {n_kept} of {n_tried} attempts. Expected most of them; only "
+            "successful episodes are kept. Collect with less randomization (--level none), or mend the expert."
         )
 
 
@@ -83,7 +83,7 @@ class RenderingUnavailable(AshoreError):
 
     def __init__(self, problem: str) -> None:
         super().__init__(
-            f"cannot render: {problem}. Expected an OpenGL that draws without a screen. On Debian or Ubuntu install it by "
-            "apt-get install libegl1 libgl1-mesa-dri (or libosmesa6 and set MUJOCO_GL=osmesa); everything else works "
+            f"cannot render: {problem}. Expected an OpenGL that draws without a screen. On Debian or Ubuntu install it "
+            "by apt-get install libegl1 libgl1-mesa-dri (or libosmesa6 and set MUJOCO_GL=osmesa); all else works "
             "without pictures."
         )

@@ -1,7 +1,7 @@
 """Noise that is put on an expert's commands, never on its labels, so that demonstrations show how to recover.
 
-Source: Laskey, Lee, Fox, Dragan, Goldberg, DART: Noise Injection for Robust Imitation Learning (CoRL 2017); here the noise
-comes in bursts that last, since white noise on a servo's set-point hardly moves it.
+Source: Laskey, Lee, Fox, Dragan, Goldberg, DART: Noise Injection for Robust Imitation Learning (CoRL 2017); here the
+noise comes in bursts that last, since white noise on a servo's set-point hardly moves it.
 """
 
 from collections.abc import Sequence

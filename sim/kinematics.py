@@ -1,4 +1,4 @@
-"""Forward kinematics of a chain of joints in numpy alone: what a robot's computer needs to turn joints into a tool's pose.
+"""Forward kinematics of a chain of joints in numpy alone: what a robot needs to turn joints into its tool's pose.
 
 A chain is plain data (JSON), read once from the robot's MJCF; batches of joint positions go through it at once.
 """

@@ -42,7 +42,7 @@ class Expert(Protocol):
     """A program that solves the task from the true state; the source of demonstrations."""
 
     def act(self, truth: Mapping[str, Array], time_s: float) -> Array:
-        """The action (N, Da) in contract order for the true observations (derived ones included) at this control step."""
+        """The action (N, Da) in contract order, for this control step's true observations, derived ones included."""
 
 
 class Task(ABC):
@@ -73,7 +73,7 @@ class Task(ABC):
 
     @abstractmethod
     def measure(self, engine: Engine, draws: Sequence[Draw]) -> dict[str, Array]:
-        """The true value of every measured observation {name: (N, *shape)}, as the robot and its perception would give it."""
+        """The true value of every measured observation {name: (N, *shape)}, as robot and perception would give it."""
 
     @abstractmethod
     def judge(self, n: int) -> Judge:
@@ -96,7 +96,7 @@ class Task(ABC):
         raise NoPicture(self.name)
 
     def encoding(self) -> Mapping[str, Any]:
-        """How a policy should see this task, as the fields of `policies.encoding.EncodingSpec`; empty for the generic way.
+        """How a policy should see this task, as fields of `policies.encoding.EncodingSpec`; empty for the generic way.
 
         For example {"relative": [["object_pos_base_m", "tcp_pos_base_m"]], "fine_scale": 0.02,
         "yaw": [["object_quat_base_wxyz", "tcp_quat_base_wxyz", 4]], "snap": ["gripper_target_m"]}.

@@ -53,7 +53,7 @@ class World:
         self.reset(np.arange(n))
 
     def reset(self, ids: Array) -> None:
-        """Put simulations ids (K,) into the model's first state: velocities, controls and warm starts cleared, thawed."""
+        """Put simulations ids (K,) into the model's first state: at rest, without controls or warm starts, thawed."""
         chosen = self._mask(ids)
         self._batch.reset(chosen, stage=NOTHING)
         self._warned[chosen] = self._warnings()[chosen]
@@ -76,8 +76,9 @@ class World:
             field = self._expanded[target.field]
             values = drawn(draws, parameter).reshape(len(draws), -1)
             for column in columns:
-                where = (rows[:, None], objects[None, :], *column)
-                field[where] = _change(field[where], values, parameter.how)
+                part = field if column is None else field[..., column]
+                where = rows[:, None], objects[None, :]
+                part[where] = _change(part[where], values, parameter.how)
         if changes:
             self._batch.set_const(self._mask(ids))
             self._stale |= self._mask(ids)
@@ -194,15 +195,16 @@ class World:
             self._expanded[field] = self._batch.expand(field)
         return self._expanded[field]
 
-    def _elements(self, target: Target) -> tuple[Array, list[tuple[int, ...]]]:
+    def _elements(self, target: Target) -> tuple[Array, list[int | None]]:
+        """Rows of a target's objects, and columns; None where the field has none."""
         kind = target.field.split("_")[0]
         rows = [self._id(kind, name) for name in target.names]
         if kind == "dof":
             rows = [int(self.model.jnt_dofadr[row]) for row in rows]
         shape = self._nominal[target.field].shape
         if len(shape) == 1:
-            return np.asarray(rows), [()]
-        return np.asarray(rows), [(column,) for column in target.columns or range(shape[1])]
+            return np.asarray(rows), [None]
+        return np.asarray(rows), list(target.columns or range(shape[1]))
 
     def _id(self, kind: str, name: str) -> int:
         index = mujoco.mj_name2id(self.model, KINDS[kind][0], name)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1c2733", "#67788a", "#e3e8ee"
 BLUE, ORANGE, GREEN, GREY = "#2f6fde", "#e07a2f", "#2c9a6b", "#a9b6c4"
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,

@@ -78,7 +78,7 @@ class Guard:
         proposed = self._checked(command, observed, command_age_s)
         n = len(proposed)
         self._is_latched |= out_of_bounds(self._card.limits, observed, n)
-        finite: Array = np.isfinite(proposed).all(1)
+        finite = np.all(np.isfinite(proposed), axis=1)
         stale = np.logical_not(np.asarray(command_age_s, np.float64) <= self._card.limits.timeout_s)
         stops: tuple[Array, ...] = (~finite, stale, not_finite(observed, n), self._is_latched.copy())
         stopped = np.logical_or.reduce(stops)
@@ -106,8 +106,7 @@ class Guard:
         last = self._rest(observed, n)
         with np.errstate(all="ignore"):  # The observations may be what is wrong.
             stop = np.asarray(self._interface.stop(observed, last), np.float64)
-        is_finite: Array = np.isfinite(stop).all(1)
-        return np.where(is_finite[:, None], stop, last)
+        return np.where(np.isfinite(stop).all(axis=1, keepdims=True), stop, last)
 
     def _rest(self, observed: Mapping[str, Array], n: int) -> Array:
         """The last commands (N, Dc); before the first one what comes nearest to nothing: the measured value, or 0."""

@@ -82,7 +82,8 @@ class Mahalanobis(Detector):
     def distance(self, windows: Array) -> Array:
         """Give the Mahalanobis distance (M,)."""
         squares = np.sum((windows @ self._inverse) * windows, axis=1)
-        return np.sqrt(np.maximum(squares, 0.0))
+        distances: Array = np.sqrt(np.maximum(squares, 0.0))
+        return distances
 
 
 DETECTORS: dict[str, type[Detector]] = {"nearest": NearestNeighbours, "mahalanobis": Mahalanobis}

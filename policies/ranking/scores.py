@@ -104,7 +104,7 @@ def order(findings: Sequence[Findings], names: Sequence[str], config: RankingCon
 
     S is simulated success, O the strangeness of real observations. Without real episodes V = z(S).
 
-    Source: the idea is that of Leibovich et al., Validate on Sim, Detect on Real, ICRA 2022; the combination is our own.
+    Source: the idea is from Leibovich et al., Validate on Sim, Detect on Real, ICRA 2022; the combination is our own.
     """
     simulated = standardised([found.evaluation.interval.rate for found in findings])
     strange = [found.strangeness for found in findings if found.strangeness is not None]

@@ -92,6 +92,8 @@ def run_node(name: str, make: Callable[[Sequence[str]], tuple[Work, str]], argv:
             work.deactivate()
         node.destroy_node()
         rclpy.try_shutdown()
+        # At once, not when the interpreter ends: else the middleware's shared memory can outlive us.
+        rclpy.get_default_context().destroy()
     return ended.code
 
 

@@ -20,13 +20,13 @@ class HoverExpertConfig:
     low: tuple[float, ...]
     high: tuple[float, ...]
     """Bounds of the action (Da,): thrust over mass m/s2, body rates rad/s."""
-    position_gain_per_s2: tuple[float, float, float] = (2.5, 2.5, 11.0)
+    position_gain_per_s2: tuple[float, float, float] = (4.0, 4.0, 11.0)
     """Along world x, y, z. The vertical one is high: a share missing from the thrust costs that share of g / gain."""
-    speed_gain_per_s: tuple[float, float, float] = (2.3, 2.3, 5.8)
-    attitude_gain_per_s: float = 4.5
+    speed_gain_per_s: tuple[float, float, float] = (3.2, 3.2, 5.8)
+    attitude_gain_per_s: float = 6.0
     yaw_gain_per_s: float = 2.0
-    lead_s: float = 0.06
-    """The state is taken this far ahead, at its present speeds: about the motors' lag, so that late data do no harm."""
+    lead_s: float = 0.09
+    """The state is taken this far ahead, at its present speeds: the motors' lag and a little more, so that late data do no harm."""
     max_error_m: tuple[float, float, float] = (0.6, 0.6, 0.25)
     """A larger position error counts as this much."""
     max_tilt_rad: float = 0.6

@@ -1,7 +1,7 @@
 """The scripted pick-and-place expert: tool targets from the true state, for all worlds at once, with retries.
 
-Its labels are functions of the state and the phase alone. One funnel serves reaching and placing: the tool's height above
-its goal follows from how far off it still is, so that it lifts before it travels and descends where it is aligned.
+Its labels are functions of the state and the phase alone. One funnel serves reaching and placing: the tool's height
+above its goal follows from how far off it is, so that it lifts before it travels and descends where it is aligned.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The interface of a robot that takes its actions as they are: commands are the actions, and stopping is holding the last."""
+"""The interface of a robot that takes its actions as they are: commands are actions, stopping is holding the last."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self

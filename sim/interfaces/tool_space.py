@@ -2,7 +2,7 @@
 
 Stateless: q_target = q + J+ (tool target - tool, servo_time * angular velocity), damped least squares, with the posture
 in the null space. A joint servo behaves as a first-order lag of servo_time, so the tool moves at
-(target - tool) / servo_time and turns at the angular velocity; a target that stands still is where the tool comes to rest.
+(target - tool) / servo_time and turns at the angular velocity; a target that stands still is where the tool will rest.
 """
 
 from collections.abc import Mapping

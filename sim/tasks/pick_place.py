@@ -13,7 +13,6 @@ from ashore.datasets.errors import UnknownName
 from ashore.sim.engine import Engine
 from ashore.sim.experts.pick_place import PickPlaceExpert, PickPlaceExpertConfig
 from ashore.sim.injection import Injection
-from ashore.sim.interfaces import make_interface
 from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Scattered, Target, Uniform, stack
 from ashore.sim.robots.panda.robot import FINGERS, GRIPPER_M, HOME_RAD, JOINTS, actions, gripper_width, make
 from ashore.sim.rotations import upper_half
@@ -223,7 +222,9 @@ def _disturbances(share: float) -> tuple[Parameter, ...]:
         Parameter("table_friction", around(0.5, 1.5), "dynamics", (Target("geom_friction", TABLE, (0,)),), "scale"),
         Parameter("joint_damping", around(0.3, 3.0), "dynamics", (Target("dof_damping", JOINTS),), "scale"),
         Parameter("servo_stiffness", around(0.75, 1.15), "actuation", stiffness, "scale"),
-        Parameter("servo_damping", around(0.85, 1.15), "actuation", (Target("actuator_biasprm", SERVOS, (2,)),), "scale"),
+        Parameter(
+            "servo_damping", around(0.85, 1.15), "actuation", (Target("actuator_biasprm", SERVOS, (2,)),), "scale"
+        ),
         Parameter("joint_pos_noise_rad", up_to(0.002), "sensing"),
         Parameter("joint_vel_noise_rad_s", up_to(0.02), "sensing"),
         Parameter("gripper_noise_m", up_to(0.0005), "sensing"),

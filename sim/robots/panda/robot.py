@@ -36,7 +36,7 @@ GRIPPER_M = 0.08
 MARGIN_RAD = 0.05
 """Joint targets stay this far inside the joint limits."""
 SET_POINT_RAD_S = 12.0
-"""A set-point is not a position: its step of s moves the joint at s / SERVO_TIME_S at first. So a set-point may jump from
+"""A set-point is not a position: its step of s moves the joint at s / SERVO_TIME_S at first. So it may jump from
 one end of its lead to the other in about two periods, while max_lead bounds the joint's speed to the maker's rows."""
 GRIPPER_M_S = 10.0
 """The gripper's set-point may jump from open to closed in one period; its own speed is bounded in the gripper."""

@@ -1,0 +1,70 @@
+"""Experts over randomized draws: share that succeeds, wall time of an episode, error at the end."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ashore.datasets.progress import Progress
+from ashore.sim.interfaces import make_interface
+from ashore.sim.randomization import draw_episodes, episode_seed
+from ashore.sim.simulation import Simulation
+from ashore.sim.tasks import TASKS, make_task
+from ashore.sim.world import World
+from benchmarks.row import Row
+
+EPISODES, QUICK_EPISODES, PARALLEL = 500, 60, 100
+SUCCESS_GOAL, EPISODE_GOAL_MS = 0.99, 60.0
+SEED = 77
+ERRORS = ("placing_error_m", "hold_error_m")
+"""Metrics of tasks that say how far off an episode ended."""
+
+
+def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
+    """Fly and place with the true state, noise injection off, wide draws."""
+    rows: list[Row] = []
+    for name in sorted(TASKS):
+        rows += _one_task(name, QUICK_EPISODES if quick else EPISODES, progress)
+    return rows
+
+
+def _one_task(name: str, n_episodes: int, progress: Progress) -> list[Row]:
+    task = make_task(name)
+    n_parallel = min(n_episodes, PARALLEL)
+    simulation = Simulation(task, World(task.scene_path(), n_parallel), task.randomization("wide"))
+    success, errors, wall_s = [], [], 0.0
+    for start in range(0, n_episodes, n_parallel):
+        began_s = time.perf_counter()
+        numbers = range(start, start + n_parallel)
+        _play(simulation, numbers)
+        wall_s += time.perf_counter() - began_s
+        success.append(simulation.judge.success())
+        metrics = simulation.judge.metrics()
+        errors += [metrics[key] for key in ERRORS if key in metrics]
+        progress(numbers.stop, n_episodes, name)
+    tried = sum(len(part) for part in success)
+    share = float(np.mean(np.concatenate(success)))
+    rows = [
+        Row.of(f"{name}: expert's success in {tried} wide draws", share, "share", ">=", SUCCESS_GOAL),
+        Row.of(f"{name}: wall time of an episode", 1e3 * wall_s / tried, "ms", "<=", EPISODE_GOAL_MS),
+    ]
+    if errors:
+        rows.append(Row.of(f"{name}: median error at the end", 1e3 * float(np.median(np.concatenate(errors))), "mm"))
+    return rows
+
+
+def _play(simulation: Simulation, numbers: range) -> None:
+    task = simulation.task
+    interface = make_interface(task.robot.card.interface)
+    seeds = [episode_seed(SEED, number) for number in numbers]
+    simulation.reset(draw_episodes(simulation.randomization, SEED, numbers), seeds)
+    expert = task.expert(simulation.n, np.random.default_rng(SEED))
+    ticks_a_step = round(task.robot.card.command_hz / task.contract.control_hz)
+    action = np.zeros((simulation.n, task.contract.action_width))
+    for tick in range(simulation.n_ticks):
+        if np.all(simulation.judge.terminated()):
+            return
+        observed = interface.derive(simulation.observe())
+        if tick % ticks_a_step == 0:
+            action = expert.act(interface.derive(simulation.truth()), simulation.time_s)
+        simulation.step(interface.decode(task.contract.split_action(action), observed))

@@ -1,0 +1,140 @@
+"""Ranking of policies that were trained: order, evidence, gate and picture."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import HZ
+from point_cases import PointSimulation
+
+from ashore.datasets.errors import UnknownName, UnreadableFile
+from ashore.datasets.store import EpisodeStore
+from ashore.policies.bundle import read_evidence
+from ashore.policies.errors import CannotRank, EvidenceMissing, EvidenceRejected, NotARun
+from ashore.policies.export import export
+from ashore.policies.ranking.evidence import matching_evidence, save_evidence
+from ashore.policies.ranking.gate import check_evidence
+from ashore.policies.ranking.plot import plot_ranking
+from ashore.policies.ranking.ranking import Ranking, rank
+from ashore.policies.ranking.scores import RankingConfig, order, standardised
+from ashore.policies.ranking.windows import load_real
+
+CONFIG = RankingConfig(episodes=60, latency_s=0.0)
+
+
+@pytest.fixture(scope="module")
+def ranking(runs: dict[str, Path], reality: Path) -> Ranking:
+    return rank([runs["nearby"], runs["everywhere"]], reality, CONFIG, simulation=PointSimulation(30, HZ))
+
+
+def test_the_policy_that_learnt_from_everywhere_comes_first(ranking: Ranking) -> None:
+    first, last = ranking.policies
+    assert (first.name, first.place, last.name, last.place) == ("everywhere", 1, "nearby", 2)
+    assert first.findings.evaluation.interval.rate > last.findings.evaluation.interval.rate
+    assert first.findings.strangeness < last.findings.strangeness
+    assert not first.vetoes and last.vetoes
+    assert first.score == pytest.approx(0.5 * first.score_simulation + 0.5 * first.score_real)
+
+
+def test_all_policies_meet_the_same_episodes(ranking: Ranking) -> None:
+    first, last = (policy.findings.evaluation for policy in ranking.policies)
+    assert first.seeds == last.seeds
+    assert all(np.array_equal(a["start_m"], b["start_m"]) for a, b in zip(first.draws, last.draws, strict=True))
+
+
+def test_without_real_episodes_the_simulation_decides(runs: dict[str, Path]) -> None:
+    heard: list[tuple[int, int]] = []
+    found = rank(
+        list(runs.values()),
+        config=replace(CONFIG, episodes=10),
+        progress=lambda done, total, note: heard.append((done, total)),
+        simulation=PointSimulation(10, HZ),
+    )
+    assert [policy.score_real for policy in found.policies] == [None, None]
+    assert all(policy.score == policy.score_simulation for policy in found.policies)
+    assert heard[-1] == (20, 20) and heard == sorted(heard)
+
+
+def test_rows_and_picture(ranking: Ranking, tmp_path: Path) -> None:
+    rows = json.loads(json.dumps(ranking.rows(), allow_nan=False))
+    assert [row["place"] for row in rows] == [1, 2] and rows[1]["vetoes"]
+    assert plot_ranking(ranking, tmp_path / "r.svg").read_text().startswith("<?xml")
+    assert plot_ranking(ranking, tmp_path / "r.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_only_the_ranked_policy_without_vetoes_passes_the_gate(ranking: Ranking, tmp_path: Path) -> None:
+    bundles = {}
+    for policy in ranking.policies:
+        run = tmp_path / policy.name
+        shutil.copytree(policy.findings.run, run)
+        with pytest.raises(EvidenceMissing, match="never ranked"):
+            check_evidence(export(run, tmp_path / "unranked.ashore"))
+        bundles[policy.name] = run
+    copies = [replace(p, findings=replace(p.findings, run=tmp_path / p.name)) for p in ranking.policies]
+    saved = save_evidence(replace(ranking, policies=tuple(copies)))
+    good, bad = (export(tmp_path / name, tmp_path / f"{name}.ashore") for name in ("everywhere", "nearby"))
+    assert check_evidence(good) == read_evidence(good) == json.loads(json.dumps(saved["everywhere"]))
+    with pytest.raises(EvidenceRejected, match=r"nearby\.ashore may not be deployed: the ranking holds"):
+        check_evidence(bad)
+    assert check_evidence(bad, is_overridden=True)["place"] == 2
+
+
+def test_evidence_of_other_weights_is_not_shipped(ranking: Ranking, tmp_path: Path) -> None:
+    first, last = (shutil.copytree(policy.findings.run, tmp_path / policy.name) for policy in ranking.policies)
+    copies = [replace(p, findings=replace(p.findings, run=tmp_path / p.name)) for p in ranking.policies]
+    saved = save_evidence(replace(ranking, policies=tuple(copies)))
+    assert matching_evidence(first)["place"] == 1
+    with pytest.raises(EvidenceMissing, match="belongs to other weights"):
+        matching_evidence(last, saved["everywhere"])
+    weights = "checkpoint/average.safetensors"
+    shutil.copy(last / weights, first / weights)
+    assert matching_evidence(first) == {}
+    (last / "evidence.json").write_text("{")
+    with pytest.raises(UnreadableFile, match="Rank the run again"):
+        matching_evidence(last)
+
+
+def test_evidence_in_another_form_does_not_pass(runs: dict[str, Path], tmp_path: Path) -> None:
+    good = {"schema_version": 1, "weights_sha256": "0", "contract_sha256": "0", "episodes": 1, "success": 1, "vetoes": []}
+    weights = {**good}
+    del weights["weights_sha256"]
+    cases = {"lacks weights_sha256": weights}
+    for expected, evidence in cases.items():
+        with pytest.raises(EvidenceMissing, match=expected):
+            check_evidence(export(runs["nearby"], tmp_path / "p.ashore", evidence))
+
+
+def test_what_cannot_be_ranked_is_refused(runs: dict[str, Path], tmp_path: Path, reality: Path) -> None:
+    run, ground = runs["everywhere"], PointSimulation(1, HZ)
+    with pytest.raises(CannotRank, match="no runs were given"):
+        rank([], simulation=ground)
+    with pytest.raises(CannotRank, match="is given twice"):
+        rank([run, run], simulation=ground)
+    with pytest.raises(NotARun):
+        rank([tmp_path], simulation=ground)
+    with pytest.raises(UnknownName, match="'nearest'"):
+        rank([run], config=replace(CONFIG, detector="near"), simulation=ground)
+    with pytest.raises(CannotRank, match="at least 1"):
+        rank([run], config=replace(CONFIG, episodes=0), simulation=ground)
+    contract = replace(load_real(reality).contract, control_hz=20.0)
+    EpisodeStore.create(tmp_path / "empty", contract)
+    with pytest.raises(UnreadableFile, match="at least one real episode"):
+        rank([run], tmp_path / "empty", CONFIG, simulation=ground)
+
+
+def test_real_windows_are_cut_at_planning_times(reality: Path) -> None:
+    episodes = load_real(reality)
+    windows = episodes.windows(2, 4)
+    assert windows.shape == (12 * 5, 2, 4) and episodes.sources == ("twin",)
+    assert np.array_equal(windows[0, 0], windows[0, 1])
+    assert np.array_equal(windows[1], episodes.observations[0][3:5])
+    assert len(episodes.windows(2, 1, most=50)) == 50
+
+
+def test_scores_of_alike_policies_are_zero(ranking: Ranking) -> None:
+    assert standardised([0.5, 0.5]).tolist() == [0.0, 0.0]
+    findings = ranking.policies[0].findings
+    assert [policy.score for policy in order([findings, findings], ["a", "b"], CONFIG)] == [0.0, 0.0]

@@ -1,0 +1,214 @@
+"""A bundle is exactly what was exported, or one clear error that names the file."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from bundle_cases import CARD, CONTRACT, HORIZONS, TO, TP, WIDTH, contents, graph, vectors
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from ashore.datasets.errors import StorageFailed, UnreadableFile
+from ashore.policies.bundle import load_bundle, read_card, read_evidence, write_bundle
+from ashore.policies.errors import InvalidBundle
+from ashore.policies.graph_scan import graph_faults
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "policy.ashore", contents())
+
+
+def test_what_was_written_plans(bundle: Path) -> None:
+    planner = load_bundle(bundle)
+    assert planner.contract == CONTRACT and planner.card == CARD and planner.evidence == {}
+    assert (planner.obs_horizon, planner.prediction_horizon, planner.action_horizon) == (2, 8, 4)
+    obs, noise = np.ones((5, TO, WIDTH)), np.ones((5, TP, WIDTH))
+    assert planner.plan(obs, noise) == pytest.approx(np.full((5, TP, WIDTH), 1.1))
+    assert read_card(bundle) == (CONTRACT, CARD) and read_evidence(bundle) == {}
+
+
+def test_writing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path: Path, bundle: Path) -> None:
+    again = write_bundle(tmp_path / "new" / "policy.ashore", contents())
+    assert again.read_bytes() == bundle.read_bytes()
+    assert [path.name for path in again.parent.iterdir()] == ["policy.ashore"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(st.data())
+def test_one_changed_byte_anywhere_is_one_clear_error(bundle: Path, tmp_path: Path, data: st.DataObject) -> None:
+    raw = bytearray(bundle.read_bytes())
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    (tmp_path / "changed.ashore").write_bytes(raw)
+    with pytest.raises((InvalidBundle, UnreadableFile), match=r"changed\.ashore"):
+        load_bundle(tmp_path / "changed.ashore")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(st.data())
+def test_cut_short_or_lengthened_is_one_clear_error(bundle: Path, tmp_path: Path, data: st.DataObject) -> None:
+    raw = bundle.read_bytes()
+    size = data.draw(st.integers(0, len(raw) - 1))
+    (tmp_path / "cut.ashore").write_bytes(data.draw(st.sampled_from([raw[:size], raw + raw[:1], raw[:1] + raw])))
+    with pytest.raises((InvalidBundle, UnreadableFile), match=r"cut\.ashore"):
+        read_card(tmp_path / "cut.ashore")
+
+
+def test_the_changed_file_is_named(bundle: Path, tmp_path: Path) -> None:
+    raw = bundle.read_bytes()
+    for name, mark in (("card.md", b"# A policy"), ("contract.json", b'"control_hz"'), ("manifest.json", b'"sha256"')):
+        (tmp_path / "p.ashore").write_bytes(raw.replace(mark, mark.swapcase(), 1))
+        with pytest.raises(InvalidBundle, match=rf"p\.ashore cannot be used: {name}"):
+            load_bundle(tmp_path / "p.ashore")
+
+
+def repacked(bundle: Path, out: Path, how: str) -> Path:
+    """Write the bundle's files as another zip file."""
+    with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(out, "w") as new:
+        for info in old.infolist():
+            if how == "missing" and info.filename == "limits.json":
+                continue
+            deflated = zipfile.ZIP_DEFLATED if how == "compressed" else zipfile.ZIP_STORED
+            name = f"../{info.filename}" if how == "outside" and info.filename == "card.md" else info.filename
+            made = zipfile.ZipInfo(name, date_time=(2020 if how == "dated" else 1980, 1, 1, 0, 0, 0))
+            if how == "linked" and name == "card.md":
+                made.external_attr = 0o120777 << 16
+            new.writestr(made, old.read(info), compress_type=deflated)
+        if how == "extra":
+            new.writestr("setup.py", b"")
+        if how == "duplicate":
+            with pytest.warns(UserWarning):
+                new.writestr("card.md", b"# Another\n")
+    return out
+
+
+@pytest.mark.parametrize("how", ["missing", "compressed", "outside", "dated", "linked", "extra", "duplicate"])
+def test_an_archive_of_any_other_form_is_refused(bundle: Path, tmp_path: Path, how: str) -> None:
+    with pytest.raises(InvalidBundle):
+        load_bundle(repacked(bundle, tmp_path / "other.ashore", how))
+
+
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_bytes(b"hello")])
+def test_what_is_no_bundle_is_told_so(tmp_path: Path, make: object) -> None:
+    make(tmp_path / "x.ashore")  # type: ignore[operator]
+    with pytest.raises(UnreadableFile, match=r"x\.ashore"):
+        load_bundle(tmp_path / "x.ashore")
+
+
+def altered(change: str) -> dict[str, bytes]:
+    """Give the files of a bundle that nothing should write."""
+    limits = replace(CARD.limits, high=(99.0,) * WIDTH)
+    off_by_little = vectors(actions=np.zeros((4, TP, WIDTH), "f4"))
+    return {
+        "contract": lambda: contents(contract_json=b"[]"),
+        "robot": lambda: contents(robot_json=replace(CARD, name="other").to_json().encode()),
+        "limits differ": lambda: contents(robot_json=replace(CARD, limits=limits).to_json().encode()),
+        "limits wrong": lambda: contents(robot_json=replace(CARD, command_hz=0.0).to_json().encode()),
+        "evidence": lambda: contents(evidence_json=b"\xff"),
+        "no graph": lambda: contents(policy_onnx=b"\x00\x01 no graph"),
+        "no horizons": lambda: contents(policy_onnx=graph({}).SerializeToString()),
+        "horizons": lambda: contents(policy_onnx=graph({**HORIZONS, "action_horizon": 9}).SerializeToString()),
+        "width": lambda: contents(policy_onnx=graph(shape=("batch", 5, WIDTH)).SerializeToString()),
+        "fixed batch": lambda: contents(policy_onnx=graph(shape=(1, TP, WIDTH)).SerializeToString()),
+        "parity": lambda: contents(vectors_npz=off_by_little),
+        "pickled": lambda: contents(vectors_npz=vectors(obs=np.array([{}], object))),
+        "vectors": lambda: contents(vectors_npz=vectors(tolerance=np.ones(1))),
+        "vectors not a number": lambda: contents(vectors_npz=vectors(actions=np.full((4, TP, WIDTH), np.nan))),
+    }[change]()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [("contract", "contract.json"), ("robot", "robot.json"), ("limits differ", "limits.json")]
+    + [("limits wrong", "robot.json: command_hz"), ("evidence", "evidence.json"), ("no graph", "not an ONNX file")]
+    + [("no horizons", "obs_horizon"), ("horizons", "do not fit each other"), ("width", r"needs tensor\(float\)")]
+    + [("fixed batch", r"needs tensor\(float\)"), ("parity", "tolerances away"), ("pickled", "vectors.npz")]
+    + [("vectors", "vectors.npz: tolerance"), ("vectors not a number", "vectors.npz: actions")],
+)
+def test_nothing_is_written_that_could_not_be_run(tmp_path: Path, change: str, named: str) -> None:
+    with pytest.raises(InvalidBundle, match=named):
+        write_bundle(tmp_path / "policy.ashore", altered(change))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_or_unknown_file_is_refused_before_writing(tmp_path: Path) -> None:
+    files = contents()
+    del files["card.md"]
+    with pytest.raises(InvalidBundle, match=r"card\.md: missing"):
+        write_bundle(tmp_path / "policy.ashore", files)
+    with pytest.raises(InvalidBundle, match=r"notes\.txt"):
+        write_bundle(tmp_path / "policy.ashore", {**contents(), "notes.txt": b""})
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFailed):
+        write_bundle(tmp_path / "file" / "policy.ashore", contents())
+
+
+def test_graphs_that_reach_outside_or_loop_are_refused() -> None:
+    assert graph_faults(graph().SerializeToString()) == []
+    outside = graph()
+    weight = outside.graph.initializer[0]
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="../../secret")
+    assert "another file" in graph_faults(outside.SerializeToString())[0]
+    custom = graph()
+    custom.graph.node[0].domain = "evil"
+    assert "domain 'evil'" in graph_faults(custom.SerializeToString())[0]
+    hidden = graph()
+    branch = helper.make_graph([helper.make_node("Loop", [], [])], "body", [], [])
+    hidden.graph.node[0].attribute.append(helper.make_attribute("body", branch))
+    assert "'Loop'" in graph_faults(hidden.SerializeToString())[0]
+    function = graph()
+    function.functions.append(onnx.FunctionProto(name="f", domain="x"))
+    assert "functions" in graph_faults(function.SerializeToString())[0]
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_either_outlined_or_named_no_graph(content: bytes) -> None:
+    assert isinstance(graph_faults(content), list)
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_damaged_graph_never_breaks_the_scan(data: st.DataObject) -> None:
+    raw = bytearray(graph().SerializeToString())
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    assert isinstance(graph_faults(bytes(raw)), list)
+
+
+def test_a_robot_needs_numpy_and_onnxruntime_alone(bundle: Path) -> None:
+    code = f"""
+import sys, json
+HEAVY = ("torch", "mujoco", "pybullet", "zarr", "matplotlib", "onnx", "scipy", "gymnasium", "diffusers")
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in HEAVY:
+            raise ImportError("not on a robot: " + name)
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+from ashore.policies.bundle import load_bundle
+from ashore.policies.execution.executor import ChunkExecutor
+from ashore.policies.execution.guard import Guard
+from ashore.policies.ranking.gate import check_evidence
+planner = load_bundle({str(bundle)!r})
+check_evidence({str(bundle)!r}, is_overridden=True)
+executor, guard = ChunkExecutor(planner.contract, 2, 4, 1), Guard(planner.card, 1)
+obs = {{"pos_world_m": np.zeros((1, 3))}}
+executor.observe(planner.contract.flatten_observation(obs), 0.0)
+executor.accept(np.array([0]), planner.plan(executor.history(), np.zeros((1, 8, 3))), np.zeros(1), 0.0)
+action, age_s = executor.action(0.0)
+verdict = guard.filter(action, obs, 0.0, age_s)
+print(json.dumps([bool(verdict.stopped[0]), sorted(set(HEAVY) & set(sys.modules))]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [False, []]
