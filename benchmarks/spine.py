@@ -42,8 +42,8 @@ class Sizes:
     """On the twin, in real time."""
 
 
-FULL = Sizes(demonstrations=40, teacher_updates=300, student_updates=60, plans=3000, starts=15, episodes=3)
-QUICK = Sizes(demonstrations=12, teacher_updates=30, student_updates=10, plans=500, starts=5, episodes=1)
+FULL = Sizes(demonstrations=40, teacher_updates=600, student_updates=150, plans=3000, starts=15, episodes=3)
+QUICK = Sizes(demonstrations=12, teacher_updates=200, student_updates=60, plans=500, starts=5, episodes=1)
 
 
 def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:

@@ -46,9 +46,8 @@ class Collect:
         store = open_or_create(self.out, make_task(self.task).contract, f"the task {self.task}")
         with shown(f"collect {self.task}") as progress:
             done = self._collect(store, progress)
-        say(
-            f"{done.n_tried} attempts, {done.success_rate:.1%} a success, {done.wall_s:.1f} s; {len(store)} in {self.out}."
-        )
+        say(f"{done.n_tried} attempts, {done.success_rate:.1%} a success, in {done.wall_s:.1f} s.")
+        say(f"{self.out} holds {len(store)} episodes.")
         say(f"Next: ashore train {self.out} --policy diffusion")
         return 0
 

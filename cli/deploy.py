@@ -40,7 +40,6 @@ class Deploy:
     """Seed of the first episode; each further one takes the next."""
     logs: Path | None = None
     """Folder for the logs of the processes; a temporary one where not given."""
-
     despite_evidence: bool = False
     """Deploy to a robot although the ranking has a veto, or the bundle was never ranked; a twin needs no leave."""
 
@@ -48,9 +47,10 @@ class Deploy:
         """Deploy, and show what happened."""
         from ashore.cli.console import say
         from ashore.cli.progress import shown
-        from ashore.real.deploy import DeployConfig, deploy
+        from ashore.real.deploy import DeployConfig, deploy, preflight
 
         config = DeployConfig(self.bundle, self.robot, self.profile, self.episodes, self.record, self.seed, self.logs)
+        preflight(config)
         veto = self._veto()
         with shown(f"deploy to {self.robot}") as progress:
             report = deploy(config, progress)

@@ -177,7 +177,7 @@ class TorchPlanner:
 
     def plan(self, obs: Array, noise: Array) -> Array:
         """Plan absolute chunks (B, Tp, Da) from windows (B, To, Do) and noise (B, Tp, Da), all float32."""
-        device = self.policy.action_scale.centre.device
+        device = self.policy.action_scale.mean.device
         with torch.inference_mode():
             windows = torch.from_numpy(np.ascontiguousarray(obs, np.float32)).to(device)
             start = torch.from_numpy(np.ascontiguousarray(noise, np.float32)).to(device)

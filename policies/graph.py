@@ -53,7 +53,7 @@ def export_graph(policy: Policy, obs_width: int) -> bytes:
         obs_width: Do.
     """
     config = policy.config
-    width = policy.action_scale.centre.numel()
+    width = policy.action_scale.mean.shape[-1]
     # Two rows, because the exporter would take a batch of one for a constant.
     example = (torch.zeros(2, config.obs_horizon, obs_width), torch.zeros(2, config.prediction_horizon, width))
     batch = torch.export.Dim("batch", min=1, max=4096)
@@ -98,15 +98,14 @@ def make_vectors(policy: Policy, obs: Array, count: int = 32, seed: int = 0) -> 
     """
     rng = np.random.default_rng(seed)
     chosen = obs[rng.choice(len(obs), min(4 * count, len(obs)), replace=False)].astype(np.float32)
-    width = policy.action_scale.centre.numel()
+    width = policy.action_scale.mean.shape[-1]
     noise = rng.standard_normal((len(chosen), policy.config.prediction_horizon, width)).astype(np.float32)
     with torch.no_grad():
         windows, start = torch.from_numpy(chosen), torch.from_numpy(noise)
-        raw = policy.unsnapped(policy.observe(windows), start)
-        is_clear = ((raw.abs() > SNAP_MARGIN) | ~policy.is_snapped).all(-1).all(-1).numpy()
+        is_clear = (policy.clearance(windows, start) > SNAP_MARGIN).all(-1).all(-1).numpy()
         kept = np.flatnonzero(is_clear)[:count] if is_clear.any() else np.arange(min(count, len(chosen)))
         actions = policy(windows[kept], start[kept]).numpy()
-    tolerance = TOLERANCE * policy.action_scale.half_range.numpy()
+    tolerance = TOLERANCE * policy.action_scale.half_range().numpy()
     return Vectors(chosen[kept], noise[kept], actions, tolerance)
 
 

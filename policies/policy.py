@@ -16,7 +16,7 @@ from ashore.policies.diffusion import EDMConfig, noise_levels, preconditioned, s
 from ashore.policies.encoding import Encoder, EncodingSpec
 from ashore.policies.errors import InvalidConfig
 from ashore.policies.networks.mlp import MLPConfig, MLPDenoiser
-from ashore.policies.normalizer import MinMaxNormalizer
+from ashore.policies.normalizer import ChunkNormalizer, MinMaxNormalizer
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PolicyConfig:
     network: MLPConfig = field(default_factory=MLPConfig)
     edm: EDMConfig = field(default_factory=EDMConfig)
     consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
-    sampler: Literal["heun", "euler", "consistency"] = "heun"
+    sampler: Literal["heun", "euler", "consistency"] = "euler"
     levels: int = 5
     """Noise levels of the sampler; Heun needs 2 * levels - 1 evaluations, Euler as many, consistency always one."""
 
@@ -60,12 +60,12 @@ class Policy(nn.Module):
         self.encoder = Encoder(config.encoding, contract)
         self.frame = RelativeActions(contract)
         self.obs_scale = MinMaxNormalizer(self.encoder.width)
-        self.action_scale = MinMaxNormalizer(contract.action_width)
+        chunk = (config.prediction_horizon, contract.action_width)
+        self.action_scale = ChunkNormalizer(chunk, config.edm.sigma_data)
         is_snapped = torch.zeros(contract.action_width, dtype=torch.bool)
         for name in config.encoding.snap:
             is_snapped[contract.action_slices[name]] = True
         self.register_buffer("is_snapped", is_snapped)
-        chunk = (config.prediction_horizon, contract.action_width)
         self.network = MLPDenoiser(config.network, chunk, (config.obs_horizon, self.encoder.width))
 
     def fit(self, obs: Tensor, actions: Tensor) -> None:
@@ -87,19 +87,26 @@ class Policy(nn.Module):
 
     def forward(self, obs: Tensor, noise: Tensor) -> Tensor:
         """Plan absolute chunks (B, Tp, Da) from raw windows (B, To, Do) and standard normal noise (B, Tp, Da)."""
-        return self.denormalize(self.sample(self.observe(obs), noise), obs)
+        scale = self.action_scale
+        relative = scale.limit(scale.denormalize(self.sample(self.observe(obs), noise)))
+        snapped = torch.where(relative > self.middle(), scale.high, scale.low)
+        return self.frame.to_absolute(torch.where(self.is_snapped, snapped, relative), obs)
+
+    def middle(self) -> Tensor:
+        """Give the threshold of actions with two settings (Tp, Da), relative as they are learnt."""
+        return (self.action_scale.high + self.action_scale.low) / 2
+
+    def clearance(self, obs: Tensor, noise: Tensor) -> Tensor:
+        """Tell how far planned two-setting actions are from their threshold, in shares of half the range; inf for others.
+
+        Shapes as in forward.
+        """
+        relative = self.action_scale.denormalize(self.sample(self.observe(obs), noise))
+        distance = (relative - self.middle()).abs() / self.action_scale.half_range()
+        return torch.where(self.is_snapped, distance, torch.full_like(distance, torch.inf))
 
     def sample(self, observation: Tensor, noise: Tensor) -> Tensor:
-        """Sample normalised chunks (B, Tp, Da), within [-1, 1], from normalised observations (B, To, De)."""
-        sampled = self._sample(observation, noise).clamp(-1.0, 1.0)
-        ends = torch.where(sampled > 0, torch.ones_like(sampled), -torch.ones_like(sampled))
-        return torch.where(self.is_snapped, ends, sampled)
-
-    def unsnapped(self, observation: Tensor, noise: Tensor) -> Tensor:
-        """Sample as sample does, before clamping and snapping; tells how near a two-setting action is to its threshold."""
-        return self._sample(observation, noise)
-
-    def _sample(self, observation: Tensor, noise: Tensor) -> Tensor:
+        """Sample normalised chunks (B, Tp, Da) from normalised observations (B, To, De)."""
         config, edm = self.config, self.config.edm
         if config.sampler == "consistency":
             sigma = noise[:, 0, 0] * 0 + edm.sigma_max

@@ -1,4 +1,4 @@
-"""Every fault's exact text; run this file to write tests/errors.json anew, and read the difference before it goes in."""
+"""Every fault's exact text; run this file to write tests/errors.json anew, and read what changed."""
 
 import ast
 import importlib

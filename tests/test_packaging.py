@@ -93,7 +93,7 @@ def test_a_pip_install_is_a_ros_package(prefix: Path) -> None:
     assert (share / "ament_index/resource_index/packages/ashore").is_file()
     package = ElementTree.parse(share / "ashore/package.xml").getroot()
     assert package.findtext("name") == "ashore"
-    installed = {path.name for path in (share / "ashore/launch").iterdir()}
+    installed = {path.name for path in (share / "ashore/launch").glob("*.py")}
     assert installed == {path.name for path in (ROOT / "launch").glob("*.launch.py")} != set()
 
 
@@ -113,7 +113,10 @@ def test_package_xml_and_pyproject_tell_one_version() -> None:
 def test_the_lock_holds_every_dependency_but_torch_and_names_no_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *(line for name in ("train", "sim", "ros", "bench", "dev") for line in extras[name])]
+    wanted = [
+        *project["dependencies"],
+        *(line for name in ("train", "sim", "ros", "bench", "dev") for line in extras[name]),
+    ]
     text = (ROOT / "requirements.lock").read_text()
     locked = {line.partition("==")[0] for line in text.splitlines() if line[:1].isalnum()}
     names = {bare_name(requirement) for requirement in wanted}

@@ -26,7 +26,7 @@ class HoverExpertConfig:
     attitude_gain_per_s: float = 6.0
     yaw_gain_per_s: float = 2.0
     lead_s: float = 0.09
-    """The state is taken this far ahead, at its present speeds: the motors' lag and a little more, so that late data do no harm."""
+    """The state is taken this far ahead, at its present speeds: the motors' lag, and some for late data."""
     max_error_m: tuple[float, float, float] = (0.6, 0.6, 0.25)
     """A larger position error counts as this much."""
     max_tilt_rad: float = 0.6

@@ -20,7 +20,7 @@ from ashore.sim.sensors import SensorSpec
 from ashore.sim.task import Task
 
 Array = NDArray[Any]
-BODY = "crazyflie"
+BODY, GOAL = "crazyflie", "goal"
 MOTORS = ("m1", "m2", "m3", "m4")
 MEASURED = ("pos_world_m", "linvel_world_m_s", "quat_world_wxyz", "angvel_body_rad_s")
 START = (
@@ -147,9 +147,11 @@ class Hover(Task):
         lean = np.stack([np.cos(towards) * tilt, np.sin(towards) * tilt, zero], axis=1)
         turn = np.stack([zero, zero, stack(draws, "start_yaw_rad")], axis=1)
         attitude = quat_multiply(quat_from_vector(lean), quat_from_vector(turn))
-        position = stack(draws, "goal_pos_world_m") + stack(draws, "start_offset_world_m")
+        goal = stack(draws, "goal_pos_world_m")
+        position = goal + stack(draws, "start_offset_world_m")
         speeds = [stack(draws, "start_linvel_world_m_s"), stack(draws, "start_angvel_body_rad_s")]
         engine.place_body(ids, BODY, np.concatenate([position, attitude], axis=1), np.concatenate(speeds, axis=1))
+        engine.place_body(ids, GOAL, _upright(goal))
 
     def measure(self, engine: Engine, draws: Sequence[Draw]) -> dict[str, Array]:
         """The true state {name: (N, *shape)} and the goal."""
@@ -174,6 +176,7 @@ class Hover(Task):
     def show(self, engine: Engine, ids: Array, observed: Mapping[str, Array]) -> None:
         """Place the quadrotors ids (K,) as observations {name: (K, *shape)} say."""
         engine.place_body(ids, BODY, np.column_stack([observed["pos_world_m"], observed["quat_world_wxyz"]]))
+        engine.place_body(ids, GOAL, _upright(observed["goal_pos_world_m"]))
 
     def injection(self) -> Injection:
         """Gusts of thrust and of body rate, so that demonstrations show how to come back to the goal."""
@@ -186,6 +189,10 @@ class Hover(Task):
             "relative": [["goal_pos_world_m", "pos_world_m"]],
             "fine_scale": 0.1,
         }
+
+
+def _upright(position: Array) -> Array:
+    return np.column_stack([position, np.tile([1.0, 0.0, 0.0, 0.0], (len(position), 1))])
 
 
 def _disturbances(share: float) -> tuple[Parameter, ...]:

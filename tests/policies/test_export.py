@@ -61,9 +61,9 @@ def test_graph_and_policy_agree(sampler: str) -> None:
 def test_vectors_keep_clear_of_thresholds() -> None:
     policy, obs = random_policy("consistency")
     vectors: Vectors = make_vectors(policy, obs, count=16)
-    raw = policy.unsnapped(policy.observe(torch.from_numpy(vectors.obs)), torch.from_numpy(vectors.noise))
-    assert float(raw[..., 3].detach().abs().min()) > 0.02
-    assert vectors.tolerance == pytest.approx(TOLERANCE * policy.action_scale.half_range.numpy())
+    clear = policy.clearance(torch.from_numpy(vectors.obs), torch.from_numpy(vectors.noise)).detach()
+    assert float(clear.min()) > 0.02 and torch.isinf(clear[..., :3]).all()
+    assert vectors.tolerance == pytest.approx(TOLERANCE * policy.action_scale.half_range().numpy())
 
 
 def test_a_run_ships_as_a_bundle_that_plans_the_same(tmp_path: Path) -> None:

@@ -10,8 +10,14 @@ from ashore.policies.intervals import wilson
 
 @pytest.mark.parametrize(
     ("k", "n", "low", "high"),
-    [(0, 20, 0, 0.1611), (18, 20, 0.6990, 0.9721), (20, 20, 0.8389, 1), (45, 50, 0.7864, 0.9565)]
-    + [(48, 50, 0.8654, 0.9890), (142, 150, 0.8983, 0.9727)],
+    [
+        (0, 20, 0, 0.1611),
+        (18, 20, 0.6990, 0.9721),
+        (20, 20, 0.8389, 1),
+        (45, 50, 0.7864, 0.9565),
+        (48, 50, 0.8654, 0.9890),
+        (142, 150, 0.8983, 0.9727),
+    ],
 )
 def test_bounds_are_the_published_ones(k: int, n: int, low: float, high: float) -> None:
     interval = wilson(k, n)

@@ -24,7 +24,9 @@ def _store(path: Path) -> EpisodeStore:
 def test_a_collection_that_was_cut_off_goes_on_to_the_same_episodes(tmp_path: Path) -> None:
     whole, parts = _store(tmp_path / "whole"), _store(tmp_path / "parts")
     told: list[tuple[int, int]] = []
-    result = collect("arm/pick-place", 6, whole, "wide", 3, progress=lambda done, total, note: told.append((done, total)))
+    result = collect(
+        "arm/pick-place", 6, whole, "wide", 3, progress=lambda done, total, note: told.append((done, total))
+    )
     assert len(whole) == 6 and result.n_kept == 6 and told[-1] == (6, 6)
     collect("arm/pick-place", 2, parts, "wide", 3)
     collect("arm/pick-place", 6, parts, "wide", 3)
@@ -44,7 +46,9 @@ def test_an_episode_tells_what_was_seen_told_and_sent(tmp_path: Path) -> None:
     assert episode.meta.metrics["placing_error_m"] < 0.03
     assert set(episode.meta.draw) == set(TASK.randomization("wide").nominal())
     goal = draw_from_json(episode.meta.draw)["places_base_m"][1]
-    np.testing.assert_allclose(episode.observations["goal_pos_base_m"][:, :2], np.tile(goal, (len(episode), 1)), atol=1e-6)
+    np.testing.assert_allclose(
+        episode.observations["goal_pos_base_m"][:, :2], np.tile(goal, (len(episode), 1)), atol=1e-6
+    )
     np.testing.assert_allclose(np.diff(episode.time_s), 0.04, atol=1e-9)
     assert episode.commands is not None and episode.commands.shape == (len(episode), TASK.robot.card.command_width)
     # The label leads the tool by at most the expert's speed times the servo's time, and noise is on the command alone.

@@ -1,4 +1,4 @@
-"""Pick and place: the verdict, and an expert that solves wide draws smoothly, within the robot's limits, and retries."""
+"""Pick and place: the verdict, and an expert that solves wide draws within the robot's limits, and retries."""
 
 from typing import Any
 
@@ -86,7 +86,9 @@ def test_the_expert_solves_wide_draws_within_the_robots_limits() -> None:
     assert judge.success().all()
     assert np.median(judge.metrics()["placing_error_m"]) < 0.006
     limits = PickPlace().robot.card.limits
-    assert np.all(log["command"] > np.array(limits.low) - 1e-9) and np.all(log["command"] < np.array(limits.high) + 1e-9)
+    assert np.all(log["command"] > np.array(limits.low) - 1e-9) and np.all(
+        log["command"] < np.array(limits.high) + 1e-9
+    )
     assert np.all(log["lead"] < [value for value in limits.max_lead if value is not None])
     assert np.all(log["rate"] < limits.max_rate)
     assert np.all(log["joints"] > limits.observed_low["joint_pos_rad"])

@@ -8,7 +8,9 @@ import pytest
 import zarr
 
 from ashore.datasets.importers.pusht_contract import PUSHT_CONTRACT, keypoints_from_pose
+from ashore.policies.evaluation import evaluate
 from ashore.sim.pusht import PUSHT_ID, TEST_SEEDS, start_state
+from ashore.sim.robot import RobotCard
 
 pytest.importorskip("gym_pusht", reason="the benchmark extra (gym-pusht) is not installed")
 
@@ -68,6 +70,29 @@ def test_a_block_at_its_goal_scores_one_and_succeeds() -> None:
     simulation.step(np.array([[450.0, 60.0]]))
     assert simulation.judge.success()[0]
     assert simulation.judge.metrics()["max_reward"][0] == 1.0
+
+
+class Pointer:
+    """Plans to go to one place and stay there."""
+
+    obs_horizon, prediction_horizon, action_horizon = 2, 16, 8
+    contract = PUSHT_CONTRACT
+
+    def __init__(self, card: RobotCard, target_px: tuple[float, float]) -> None:
+        self.card = card
+        self._target_px = np.array(target_px, dtype=np.float32)
+
+    def plan(self, obs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(self._target_px, (len(obs), self.prediction_horizon, 2)).astype(np.float32)
+
+
+def test_a_planner_is_evaluated_here_as_in_any_simulation() -> None:
+    simulation = GymSimulation(PUSHT_ID, 2)
+    found = evaluate(Pointer(simulation.task.robot.card, (480.0, 40.0)), simulation, [{}] * 3, TEST_SEEDS[:3])
+    np.testing.assert_allclose(simulation.observe()["agent_pos_px"], [[480.0, 40.0]] * 2, atol=1.0)
+    assert found.metrics["n_steps"].tolist() == [300.0] * 3
+    assert np.all((found.metrics["max_reward"] >= 0) & (found.metrics["max_reward"] < 1))
+    assert not found.success.any()
 
 
 @needs_recordings

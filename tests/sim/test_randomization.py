@@ -43,7 +43,7 @@ def test_every_level_starts_an_episode_alike_and_nominal_is_within(name: str) ->
 
 
 def test_an_unknown_level_is_refused() -> None:
-    with pytest.raises(UnknownName, match="Valid: 'none', 'narrow', 'wide'. Did you mean 'wide'"):
+    with pytest.raises(UnknownName, match=r"Valid: 'none', 'narrow', 'wide'. Did you mean 'wide'"):
         make_task("arm/pick-place").randomization("wid")
 
 

@@ -1,4 +1,4 @@
-"""Tool targets become joint targets that bring the tool there, within limits; stopping holds; no simulator is imported."""
+"""Tool targets become joint targets that bring the tool there, within limits; stopping holds, without a simulator."""
 
 import subprocess
 import sys

@@ -169,5 +169,5 @@ def test_unknown_joints_and_bodies_are_refused() -> None:
     world = _world(1)
     with pytest.raises(UnknownModelName, match="no jnt 'panda_joint0'"):
         world.joint_pos(["panda_joint0"])
-    with pytest.raises(UnknownModelName, match="no free body 'panda_hand'. Valid: 'object'"):
+    with pytest.raises(UnknownModelName, match=r"no free body 'panda_hand'. Valid: 'object'"):
         world.place_body(np.array([0]), "panda_hand", np.zeros((1, 7)))

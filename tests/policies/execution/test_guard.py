@@ -107,7 +107,9 @@ def test_the_first_command_without_a_history_is_near_the_measured_value() -> Non
 
 
 def test_what_cannot_be_judged_is_refused_with_all_faults() -> None:
-    with pytest.raises(InvalidCommand, match=r"command: shape \(1, 2\), expected \(2, 3\)(.|\n)*observation height: missing"):
+    with pytest.raises(
+        InvalidCommand, match=r"command: shape \(1, 2\), expected \(2, 3\)(.|\n)*observation height: missing"
+    ):
         Guard(CARD, 2).filter(np.zeros((1, 2)), {"q": np.zeros((2, 2))}, 0.0, np.zeros(2))
 
 

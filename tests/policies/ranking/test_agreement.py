@@ -14,8 +14,12 @@ CARROT = ([0.042, 0.083, 0.097], [0.0, 0.250, 0.083])
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
-    [(COKE, (0.0313, 0.9754, 0.6, 0.7714)), (DRAWER, (0, 0.9832, 1, 1))]
-    + [(APPLE, (0, 0.9692, 0.9636, 0.9852)), (CARROT, (0.1113, 0.5714, 0.3333, 0.5))],
+    [
+        (COKE, (0.0313, 0.9754, 0.6, 0.7714)),
+        (DRAWER, (0, 0.9832, 1, 1)),
+        (APPLE, (0, 0.9692, 0.9636, 0.9852)),
+        (CARROT, (0.1113, 0.5714, 0.3333, 0.5)),
+    ],
 )
 def test_published_tables_are_reproduced(rows: tuple[list[float], list[float]], expected: tuple[float, ...]) -> None:
     found = agreement(*rows)

@@ -2,17 +2,19 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import bundle_cases
 import numpy as np
 import pytest
-from conftest import HZ
-from point_cases import PointSimulation
+from point_cases import CONTRACT, PointSimulation
 
+from ashore.datasets.contract import Contract
 from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.datasets.store import EpisodeStore
-from ashore.policies.bundle import read_evidence
+from ashore.policies.bundle import read_evidence, write_bundle
 from ashore.policies.errors import CannotRank, EvidenceMissing, EvidenceRejected, NotARun
 from ashore.policies.export import export
 from ashore.policies.ranking.evidence import matching_evidence, save_evidence
@@ -22,6 +24,7 @@ from ashore.policies.ranking.ranking import Ranking, rank
 from ashore.policies.ranking.scores import RankingConfig, order, standardised
 from ashore.policies.ranking.windows import load_real
 
+HZ = CONTRACT.control_hz
 CONFIG = RankingConfig(episodes=60, latency_s=0.0)
 
 
@@ -42,7 +45,7 @@ def test_the_policy_that_learnt_from_everywhere_comes_first(ranking: Ranking) ->
 def test_all_policies_meet_the_same_episodes(ranking: Ranking) -> None:
     first, last = (policy.findings.evaluation for policy in ranking.policies)
     assert first.seeds == last.seeds
-    assert all(np.array_equal(a["start_m"], b["start_m"]) for a, b in zip(first.draws, last.draws, strict=True))
+    assert all(np.array_equal(a["goal_m"], b["goal_m"]) for a, b in zip(first.draws, last.draws, strict=True))
 
 
 def test_without_real_episodes_the_simulation_decides(runs: dict[str, Path]) -> None:
@@ -65,27 +68,52 @@ def test_rows_and_picture(ranking: Ranking, tmp_path: Path) -> None:
     assert plot_ranking(ranking, tmp_path / "r.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_only_the_ranked_policy_without_vetoes_passes_the_gate(ranking: Ranking, tmp_path: Path) -> None:
-    bundles = {}
-    for policy in ranking.policies:
-        run = tmp_path / policy.name
-        shutil.copytree(policy.findings.run, run)
-        with pytest.raises(EvidenceMissing, match="never ranked"):
-            check_evidence(export(run, tmp_path / "unranked.ashore"))
-        bundles[policy.name] = run
-    copies = [replace(p, findings=replace(p.findings, run=tmp_path / p.name)) for p in ranking.policies]
-    saved = save_evidence(replace(ranking, policies=tuple(copies)))
-    good, bad = (export(tmp_path / name, tmp_path / f"{name}.ashore") for name in ("everywhere", "nearby"))
-    assert check_evidence(good) == read_evidence(good) == json.loads(json.dumps(saved["everywhere"]))
-    with pytest.raises(EvidenceRejected, match=r"nearby\.ashore may not be deployed: the ranking holds"):
+def copied(ranking: Ranking, folder: Path) -> tuple[Ranking, dict[str, Path]]:
+    """Copy the ranked runs, so that a test may write into them."""
+    runs = {p.name: Path(shutil.copytree(p.findings.run, folder / p.name)) for p in ranking.policies}
+    policies = [replace(p, findings=replace(p.findings, run=runs[p.name])) for p in ranking.policies]
+    return replace(ranking, policies=tuple(policies)), runs
+
+
+def shipped(path: Path, contract: Contract, evidence: Mapping[str, object]) -> Path:
+    """Write a bundle of some other policy with this evidence."""
+    robot = replace(bundle_cases.CARD, name=contract.robot).to_json().encode()
+    files = bundle_cases.contents(contract_json=contract.to_json().encode(), robot_json=robot)
+    return write_bundle(path, {**files, "evidence.json": json.dumps(evidence).encode()})
+
+
+def test_a_ranked_run_ships_with_its_evidence(ranking: Ranking, tmp_path: Path) -> None:
+    own, runs = copied(ranking, tmp_path)
+    saved = save_evidence(own)
+    bundle = export(runs["everywhere"], tmp_path / "p.ashore")
+    assert check_evidence(bundle) == read_evidence(bundle) == json.loads(json.dumps(saved["everywhere"]))
+
+
+def test_the_gate_lets_only_a_policy_without_vetoes_pass(ranking: Ranking, tmp_path: Path) -> None:
+    saved = save_evidence(copied(ranking, tmp_path)[0])
+    digest = bundle_cases.CONTRACT.digest
+    good = {**saved["everywhere"], "contract_sha256": digest}
+    assert check_evidence(shipped(tmp_path / "a.ashore", bundle_cases.CONTRACT, good))["place"] == 1
+    bad = shipped(tmp_path / "b.ashore", bundle_cases.CONTRACT, {**saved["nearby"], "contract_sha256": digest})
+    with pytest.raises(EvidenceRejected, match=r"b\.ashore may not be deployed: the ranking holds"):
         check_evidence(bad)
     assert check_evidence(bad, is_overridden=True)["place"] == 2
+    cases = {
+        "never ranked": {},
+        "lacks weights_sha256": {key: value for key, value in good.items() if key != "weights_sha256"},
+        "lacks a list of vetoes": {**good, "vetoes": None},
+        "schema version 9": {**good, "schema_version": 9},
+        "another contract": saved["everywhere"],
+    }
+    for expected, evidence in cases.items():
+        with pytest.raises(EvidenceMissing, match=expected):
+            check_evidence(shipped(tmp_path / "c.ashore", bundle_cases.CONTRACT, evidence))
 
 
 def test_evidence_of_other_weights_is_not_shipped(ranking: Ranking, tmp_path: Path) -> None:
-    first, last = (shutil.copytree(policy.findings.run, tmp_path / policy.name) for policy in ranking.policies)
-    copies = [replace(p, findings=replace(p.findings, run=tmp_path / p.name)) for p in ranking.policies]
-    saved = save_evidence(replace(ranking, policies=tuple(copies)))
+    own, runs = copied(ranking, tmp_path)
+    first, last = runs["everywhere"], runs["nearby"]
+    saved = save_evidence(own)
     assert matching_evidence(first)["place"] == 1
     with pytest.raises(EvidenceMissing, match="belongs to other weights"):
         matching_evidence(last, saved["everywhere"])
@@ -95,16 +123,6 @@ def test_evidence_of_other_weights_is_not_shipped(ranking: Ranking, tmp_path: Pa
     (last / "evidence.json").write_text("{")
     with pytest.raises(UnreadableFile, match="Rank the run again"):
         matching_evidence(last)
-
-
-def test_evidence_in_another_form_does_not_pass(runs: dict[str, Path], tmp_path: Path) -> None:
-    good = {"schema_version": 1, "weights_sha256": "0", "contract_sha256": "0", "episodes": 1, "success": 1, "vetoes": []}
-    weights = {**good}
-    del weights["weights_sha256"]
-    cases = {"lacks weights_sha256": weights}
-    for expected, evidence in cases.items():
-        with pytest.raises(EvidenceMissing, match=expected):
-            check_evidence(export(runs["nearby"], tmp_path / "p.ashore", evidence))
 
 
 def test_what_cannot_be_ranked_is_refused(runs: dict[str, Path], tmp_path: Path, reality: Path) -> None:
@@ -128,7 +146,7 @@ def test_what_cannot_be_ranked_is_refused(runs: dict[str, Path], tmp_path: Path,
 def test_real_windows_are_cut_at_planning_times(reality: Path) -> None:
     episodes = load_real(reality)
     windows = episodes.windows(2, 4)
-    assert windows.shape == (12 * 5, 2, 4) and episodes.sources == ("twin",)
+    assert windows.shape == (12 * 10, 2, 4) and episodes.sources == ("twin",)
     assert np.array_equal(windows[0, 0], windows[0, 1])
     assert np.array_equal(windows[1], episodes.observations[0][3:5])
     assert len(episodes.windows(2, 1, most=50)) == 50
