@@ -1,4 +1,4 @@
-"""How a policy's actions are expressed while it learns: relative to where the robot was when it planned, and within [-1, 1]."""
+"""How a policy's actions are expressed while it learns: relative to where the robot was when it planned."""
 
 import torch
 from torch import Tensor, nn

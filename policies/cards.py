@@ -1,4 +1,4 @@
-"""What a run must know of its robot and its task: from the registries, or from the data where they are unknown there."""
+"""What a run must know of its robot and its task: from the registries, or else from the data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ def direct_card(contract: Contract, low: Any, high: Any) -> RobotCard:
 
     Args:
         contract: names, units and, where it has them, limits.
-        low: (Da,) smallest demonstrated actions, used with a tenth of the range to spare where the contract has no limit.
+        low: (Da,) smallest demonstrated actions; with a tenth of the range to spare, limits where the contract has none.
         high: (Da,) largest ones.
     """
     spare = 0.1 * (np.asarray(high) - np.asarray(low)) + 1e-6

@@ -1,7 +1,8 @@
 """Consistency: one network evaluation from noise to actions, learnt from a diffusion teacher.
 
-Source: Song, Dhariwal, Chen, Sutskever, Consistency Models, ICML 2023 (distillation, algorithm 2). Departures: the largest
-noise is 20 and the smallest 0.01 on 24 levels, the distance is a pseudo-Huber one, and the target is the evaluated average.
+Source: Song, Dhariwal, Chen, Sutskever, Consistency Models, ICML 2023 (distillation, algorithm 2). Departures: the
+largest noise is 20 and the smallest 0.01 on 24 levels, the distance is a pseudo-Huber one, and the target is the
+average that is evaluated.
 """
 
 from dataclasses import dataclass, replace

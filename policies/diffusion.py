@@ -48,7 +48,7 @@ def preconditioned(network: Network, noisy: Tensor, sigma: Tensor, observation: 
 def denoising_loss(
     network: Network, actions: Tensor, observation: Tensor, config: EDMConfig, generator: torch.Generator
 ) -> Tensor:
-    """Draw noise and compute the mean of lambda(sigma) ||D(A + sigma n) - A||^2, with effective weight 1 on F; equation 8.
+    """Draw noise and compute the mean of lambda(sigma) ||D(A + sigma n) - A||^2, of weight 1 on F; equation 8.
 
     Args:
         network: F.

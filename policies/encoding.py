@@ -1,4 +1,4 @@
-"""How a policy sees its observations, as plain data, and the torch module that carries it out inside the exported graph.
+"""How a policy sees its observations, as plain data, and the torch module that does it inside the exported graph.
 
 Everything is made of slices, differences and products, so that the ONNX file takes raw contract vectors.
 """
@@ -28,7 +28,7 @@ class EncodingSpec:
     fine_scale: float | None = None
     """With a length, each difference is given once more as tanh(difference / fine_scale)."""
     yaw: tuple[tuple[str, str, int], ...] = ()
-    """(a, frame, folds): cos and sin of folds * yaw of quaternion a in the frame of another, for k-fold symmetric things."""
+    """(a, frame, folds): cos and sin of folds * yaw of quaternion a in the frame of another, for symmetric things."""
     snap: tuple[str, ...] = ()
     """Actions with two settings: what is planned is snapped to the nearer end of the demonstrated range."""
 

@@ -71,7 +71,8 @@ class ParityFailed(AshoreError):
     def __init__(self, worst: float, tolerance: float) -> None:
         super().__init__(
             f"the exported graph differs from the trained policy by {worst:.2e} on normalised actions; "
-            f"at most {tolerance:.0e} is accepted. No bundle was written. Report this with the versions from `ashore doctor`."
+            f"at most {tolerance:.0e} is accepted. No bundle was written. "
+            "Report this with the versions from `ashore doctor`."
         )
 
 

@@ -1,4 +1,4 @@
-"""A trained policy as one ONNX graph: normaliser, sampler and denormaliser inside, and proof that it computes the same."""
+"""A trained policy as one ONNX graph: normalisers and sampler inside, with proof that it computes the same."""
 
 import logging
 import warnings

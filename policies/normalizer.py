@@ -45,11 +45,11 @@ class MinMaxNormalizer(nn.Module):
 
 
 class ChunkNormalizer(nn.Module):
-    """Scale chunks (..., Tp, Da) so that every element of every row has one standard deviation, that of the diffusion model.
+    """Scale chunks (..., Tp, Da) so that every element of every row has one standard deviation, the diffusion model's.
 
-    Rows apart: actions relative to the robot spread ever wider with time, and with one scale for all rows the first ones,
-    which are executed, would hardly count. This departs from the min-max scaling of Diffusion Policy, under which demonstrated
-    chunks of the arm have deviations of 0.05 to 1 where the model assumes 0.5. Results stay within the demonstrated range.
+    Rows apart: actions relative to the robot spread ever wider with time, and with one scale for all rows the first
+    ones, which are executed, would hardly count. This departs from the min-max scaling of Diffusion Policy, under which
+    demonstrated chunks of the arm have deviations of 0.05 to 1 where the model assumes 0.5.
     """
 
     count: Tensor

@@ -97,7 +97,7 @@ class Policy(nn.Module):
         return (self.action_scale.high + self.action_scale.low) / 2
 
     def clearance(self, obs: Tensor, noise: Tensor) -> Tensor:
-        """Tell how far planned two-setting actions are from their threshold, in shares of half the range; inf for others.
+        """Tell how far planned two-setting actions are from their threshold, in half ranges; inf for all others.
 
         Shapes as in forward.
         """

@@ -23,12 +23,23 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """A folder with a student, its evidence and its bundle; the robot; the profile."""
     task, robot, profile = request.param
     out = tmp_path_factory.mktemp("spine")
-    ashore("collect", "--task", task, "--episodes", "16", "--out", out / "data")
-    ashore("train", out / "data", "--policy", "diffusion", "--updates", "300", "--out", out / "teacher")
-    ashore("distill", out / "teacher", "--updates", "100", "--out", out / "student")
+    ashore("collect", "--task", task, "--episodes", "10", "--out", out / "data")
+    ashore(
+        "train",
+        out / "data",
+        "--policy",
+        "diffusion",
+        "--updates",
+        "150",
+        "--batch-size",
+        "128",
+        "--out",
+        out / "teacher",
+    )
+    ashore("distill", out / "teacher", "--updates", "60", "--out", out / "student")
     ashore("collect", "--task", task, "--twin", profile, "--episodes", "2", "--no-noise", "--out", out / "seen")
     runs = (out / "student", out / "teacher")
-    ashore("rank", *runs, "--real", out / "seen", "--episodes", "6", "--out", out / "ranking")
+    ashore("rank", *runs, "--real", out / "seen", "--episodes", "4", "--out", out / "ranking")
     ashore("export", out / "student", "--out", out / "policy.ashore")
     return robot, profile, out
 

@@ -40,14 +40,14 @@ class PointTask:
 
 
 class PointJudge:
-    """Succeeds within 10 cm of the goal, and ends there."""
+    """Succeeds within 15 cm of the goal, and ends there."""
 
     def __init__(self, n: int) -> None:
         self._done, self._distance = np.zeros(n, bool), np.full(n, np.nan)
 
     def update(self, truth: Mapping[str, np.ndarray], time_s: float) -> None:
         self._distance = np.linalg.norm(truth["pos_world_m"] - truth["goal_world_m"], axis=1)
-        self._done |= self._distance < 0.1
+        self._done |= self._distance < 0.15
 
     def success(self) -> np.ndarray:
         return self._done.copy()

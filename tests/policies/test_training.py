@@ -63,7 +63,7 @@ def test_it_learns_to_reach_and_grip(trained: Path) -> None:
     got = planner.plan(obs, noise)
     assert got.shape == (300, 8, 4) and got.dtype == np.float32
     assert np.array_equal(got, planner.plan(obs, noise))
-    assert np.abs(got - wanted)[..., :3].mean() < 0.06  # A policy that stays where it is errs by 0.1.
+    assert np.abs(got - wanted)[..., :3].mean() < 0.02  # A policy that stays where it is errs by 0.1.
     assert set(np.unique(got[..., 3].round(6))) == {np.float32(0.0), np.float32(0.08)}
     assert (np.abs(got - wanted)[..., 3] < 1e-6).mean() > 0.85
 
@@ -168,7 +168,7 @@ def test_a_student_needs_one_evaluation_and_keeps_up(trained: Path, tmp_path: Pa
     obs, wanted = (tensor.numpy() for tensor in reach_data(300, seed=7).gather(np.arange(300)))
     noise = np.random.default_rng(0).normal(size=(300, 8, 4)).astype(np.float32)
     error, reference = (np.abs(p.plan(obs, noise) - wanted)[..., :3].mean() for p in (student, planner))
-    assert len(calls) == 1 and error < 1.2 * reference
+    assert len(calls) == 1 and error < max(1.2 * reference, 0.04)
 
 
 def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from ashore.sim.randomization import draw_episodes
 
 HZ = CONTRACT.control_hz
 SHAPE = PolicyConfig(prediction_horizon=8, network=MLPConfig(width=64, blocks=2), sampler="euler", levels=1)
-TRAINING = TrainingConfig(updates=200, batch_size=128, warmup_updates=20, average_decay=0.97, precision="float32")
+TRAINING = TrainingConfig(
+    updates=500, batch_size=128, learning_rate=3e-3, warmup_updates=20, average_decay=0.97, precision="float32"
+)
 
 
 def record(path: Path, source: str, n: int, reach: float, noise_m: float = 0.0) -> Path:
