@@ -122,13 +122,19 @@ def rotation_6d(quat_wxyz: Tensor) -> Tensor:
 def folded_yaw(quat_wxyz: Tensor, frame_quat_wxyz: Tensor, folds: int) -> Tensor:
     """Give (cos, sin) of folds * yaw of one quaternion (..., 4) in the frame of another as (..., 2).
 
-    Yaw is the angle of the turn's part about the frame's z (swing-twist), which both signs of a quaternion share.
-    Repeated complex products stand for the angle, because ONNX has no atan2.
+    Yaw is the angle of the turn's part about the frame's z (swing-twist), which both signs of a quaternion share. Of a
+    frame whose z points away from the quaternion's, as a tool's does that looks down at an upright cube, that part is
+    undefined: there the frame is first turned by half a turn about its x. Repeated complex products stand for the
+    angle, because ONNX has no atan2.
     """
     aw, ax, ay, az = _unit(quat_wxyz)
     fw, fx, fy, fz = _unit(frame_quat_wxyz)
-    w = fw * aw + fx * ax + fy * ay + fz * az  # conj(frame) * quat, its w and z alone
+    w = fw * aw + fx * ax + fy * ay + fz * az  # conj(frame) * quat
+    x = fw * ax - fx * aw - fy * az + fz * ay
+    y = fw * ay + fx * az - fy * aw - fz * ax
     z = fw * az - fx * ay + fy * ax - fz * aw
+    is_upright = w * w + z * z > x * x + y * y
+    w, z = torch.where(is_upright, w, x), torch.where(is_upright, z, -y)
     real, imaginary = w * w - z * z, 2 * w * z  # (cos, sin) of the yaw, times w^2 + z^2
     length = torch.sqrt(real * real + imaginary * imaginary + 1e-12)
     real, imaginary = real / length, imaginary / length

@@ -65,7 +65,7 @@ def success_bars(rates: Sequence[Rate]) -> str:
 def learning_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
     """Draw training losses over updates, {name: (updates, losses)}, on a logarithmic loss axis."""
     figure, axes = _figure(6.4, 3.0)
-    colours = (BLUE, ORANGE, GREY, MUTED, GREEN)
+    colours = (BLUE, ORANGE, GREY, INK, GREEN)
     for colour, (name, (updates, losses)) in zip(colours, curves.items(), strict=False):
         axes.plot(updates, losses, label=name, color=colour, linewidth=1.6)
     axes.set_yscale("log")

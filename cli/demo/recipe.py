@@ -35,6 +35,8 @@ class Recipe:
     contender_min: float = 0.0
     ranking_episodes: int = 100
     """Paired draws of the ranking."""
+    headline: str = "placing_error_m"
+    """The task's figure that stands among the first of the report."""
 
 
 RECIPES = {
@@ -65,6 +67,7 @@ RECIPES = {
         reference_profile="quadrotor_harsh",
         reference_episodes=8,
         harsh_episodes=20,
+        headline="hold_error_m",
     ),
 }
 

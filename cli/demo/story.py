@@ -33,11 +33,10 @@ def _tiles(results: Results, summary: Mapping[str, Any]) -> list[Tile]:
         Tile(_share(summary["consistency_success"]), "success in simulation, one-step policy, wide draws"),
         Tile(_share(summary["twin_success"]), "success on the twin over ROS 2"),
     ]
-    tiles += [
-        Tile(*_metric(name, value)) for name, value in summary["sim_metrics_median"].items() if name.endswith("_m")
-    ]
+    headline = results.recipe.headline
     return [
         *tiles,
+        Tile(*_metric(headline, summary["sim_metrics_median"][headline])),
         Tile(f"{summary['inference_ms_p99']:.2f} ms", "inference on the twin, p99, one thread"),
         Tile(f"{summary['command_period_error_ms_p99']:.2f} ms", "error of the command period, p99"),
         Tile(f"{results.wall_s / 60:.1f} min", "from nothing to this page"),

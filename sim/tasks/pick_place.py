@@ -186,6 +186,13 @@ class PickPlace(Task):
     def encoding(self) -> Mapping[str, Any]:
         """See cube and goal from the tool, and the cube's yaw with its four-fold symmetry."""
         return {
+            "observations": [
+                "gripper_width_m",
+                "tcp_pos_base_m",
+                "tcp_quat_base_wxyz",
+                "object_pos_base_m",
+                "goal_pos_base_m",
+            ],
             "relative": [
                 ["object_pos_base_m", "tcp_pos_base_m"],
                 ["goal_pos_base_m", "tcp_pos_base_m"],
