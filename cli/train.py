@@ -27,6 +27,10 @@ class Train:
     """Wall time to train for, unless --updates is given."""
     updates: int | None = None
     """Number of optimizer updates; such a run resumes to the same bits."""
+    prediction_horizon: int = 16
+    """Control steps in a chunk."""
+    action_horizon: int = 4
+    """Steps of a chunk that are executed before the next one is planned."""
     batch_size: int = 256
     """Windows in one update."""
     learning_rate: float = 1e-3
@@ -40,6 +44,7 @@ class Train:
         """Train, and say where the run is."""
         from ashore.cli.console import say
         from ashore.cli.progress import shown
+        from ashore.policies.policy import PolicyConfig
         from ashore.policies.training import TrainingConfig, train
 
         config = TrainingConfig(
@@ -51,7 +56,8 @@ class Train:
             threads=self.threads,
         )
         with shown(f"train {self.policy}") as progress:
-            run = train(self.stores, self.out, config, progress=progress)
+            shape = PolicyConfig(prediction_horizon=self.prediction_horizon, action_horizon=self.action_horizon)
+            run = train(self.stores, self.out, config, shape, progress)
         say(f"The run is in {run}; its curves: tensorboard --logdir {run}/tb")
         say(f"Next: ashore distill {run}")
         return 0

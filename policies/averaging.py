@@ -9,7 +9,7 @@ def average_decay(update: int, largest: float) -> float:
 
     Source: Chi et al., Diffusion Policy, RSS 2023, released code.
     """
-    return min(largest, 1.0 - (1.0 + update) ** -0.75)
+    return min(largest, 1.0 - float((1.0 + update) ** -0.75))
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ def direct_card(contract: Contract, low: Any, high: Any) -> RobotCard:
 
     Args:
         contract: names, units and, where it has them, limits.
-        low: (Da,) smallest demonstrated actions; with a tenth of the range to spare, limits where the contract has none.
+        low: (Da,) smallest demonstrated actions; limits, with a tenth of the range to spare, where there are none.
         high: (Da,) largest ones.
     """
     spare = 0.1 * (np.asarray(high) - np.asarray(low)) + 1e-6

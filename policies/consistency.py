@@ -88,7 +88,8 @@ def distillation_loss(
     given = consistent(trio.student, noisy, high, observation, scales)
     bend = config.huber * (actions[0].numel() ** 0.5)
     squared = ((given - wanted) ** 2).sum((1, 2))
-    return (torch.sqrt(squared + bend * bend) - bend).mean()
+    loss: Tensor = (torch.sqrt(squared + bend * bend) - bend).mean()
+    return loss
 
 
 def _teacher_step(

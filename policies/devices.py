@@ -11,7 +11,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 def has_fast_bf16(device: torch.device) -> bool:
     """Tell whether matrix products in bfloat16 are done by the hardware; elsewhere they are emulated and slow."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cpu_info = Path("/proc/cpuinfo")
     if device.type != "cpu" or not cpu_info.exists():
         return False

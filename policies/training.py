@@ -78,7 +78,7 @@ def train(
         stores: folders of episode stores with one contract.
         out: the run's folder.
         training: duration and optimizer.
-        policy: shape of the policy; None for the defaults with the encoding that the task suggests.
+        policy: shape of the policy; where its encoding is the generic one, the task's own suggestion is taken.
         progress: told in updates, or in seconds where the duration is given in minutes.
 
     Returns:
@@ -91,7 +91,7 @@ def train(
     """
     shape = policy or PolicyConfig()
     data = open_stores(stores, (shape.obs_horizon, shape.prediction_horizon, shape.action_horizon), training.seed)
-    if policy is None:
+    if shape.encoding == EncodingSpec():
         shape = replace(shape, encoding=EncodingSpec.from_mapping(task_encoding(data.contract.task)))
     paths = tuple(str(Path(store).resolve()) for store in stores)
     settings = RunSettings("diffusion", shape, asdict(training), paths)

@@ -35,6 +35,7 @@ class Recipe:
     contender_min: float = 0.0
     ranking_episodes: int = 100
     """Paired draws of the ranking."""
+    prediction_horizon: int = 16
     headline: str = "placing_error_m"
     """The task's figure that stands among the first of the report."""
 
@@ -67,6 +68,7 @@ RECIPES = {
         reference_profile="quadrotor_harsh",
         reference_episodes=8,
         harsh_episodes=20,
+        prediction_horizon=8,
         headline="hold_error_m",
     ),
 }
@@ -144,7 +146,8 @@ def _collect_reference(recipe: Recipe, files: Files) -> Step:
 
 
 def _train(recipe: Recipe, files: Files) -> Step:
-    options = ("--minutes", str(recipe.teacher_min), "--out", str(files.run("teacher")))
+    horizon = ("--prediction-horizon", str(recipe.prediction_horizon))
+    options = ("--minutes", str(recipe.teacher_min), *horizon, "--out", str(files.run("teacher")))
     title = f"Train the teacher, a diffusion policy, for {recipe.teacher_min:g} min on one thread"
     return Step("train", title, ("train", str(files.data("main")), *options), after=("collect",))
 

@@ -50,7 +50,7 @@ class MLPDenoiser(nn.Module):
         """
         hidden = self.features(noisy_actions, noise_level, observation)
         flat: Tensor = self.exit(hidden)
-        return flat.unflatten(-1, self.chunk)
+        return flat.reshape(-1, *self.chunk)
 
     def features(self, noisy_actions: Tensor, noise_level: Tensor, observation: Tensor) -> Tensor:
         """Compute the last hidden layer (B, width), before the output layer."""
@@ -75,11 +75,12 @@ class ResidualBlock(nn.Module):
         """Refine (B, width) given the embedded level (B, width)."""
         scale, shift = self.film(level).chunk(2, dim=-1)
         inside = self.norm(hidden) * (1 + scale) + shift
-        return hidden + self.outer(functional.silu(self.inner(inside)))
+        refined: Tensor = hidden + self.outer(functional.silu(self.inner(inside)))
+        return refined
 
 
 def sinusoidal(noise_level: Tensor, width: int) -> Tensor:
-    """Embed noise levels (B,) as (B, width) cosines and sines of frequencies from 0.1 to 100, spaced evenly in logarithm."""
+    """Embed noise levels (B,) as (B, width) cosines and sines of frequencies from 0.1 to 100, evenly in logarithm."""
     steps = torch.arange(width // 2, dtype=torch.float32, device=noise_level.device) / (width // 2 - 1)
     angles = noise_level[:, None].float() * 0.1 * torch.exp(steps * log(1000.0))
     return torch.cat((torch.cos(angles), torch.sin(angles)), dim=-1)

@@ -50,16 +50,16 @@ class HoverExpert:
         rotation = matrix_from_quat(quat_multiply(truth["quat_world_wxyz"], ahead))
         error = truth["goal_pos_world_m"] - truth["pos_world_m"] - config.lead_s * truth["linvel_world_m_s"]
         error = np.clip(error, np.negative(config.max_error_m), config.max_error_m)
-        wanted = config.position_gain_per_s2 * error - config.speed_gain_per_s * truth["linvel_world_m_s"]
+        wanted = np.array(config.position_gain_per_s2) * error - config.speed_gain_per_s * truth["linvel_world_m_s"]
         wanted[:, 2] = np.maximum(wanted[:, 2] + config.gravity_m_s2, 0.3 * config.gravity_m_s2)
         wanted[:, :2] *= self._within_tilt(wanted)
         rates = level_rates(rotation, wanted, config.attitude_gain_per_s)
         yaw = np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
         rates -= config.yaw_gain_per_s * yaw[:, None] * rotation[:, 2]
         thrust = np.sum(wanted * rotation[..., 2], axis=-1, keepdims=True)
-        return np.clip(np.concatenate([thrust, rates], axis=-1), config.low, config.high)
+        return np.asarray(np.clip(np.concatenate([thrust, rates], axis=-1), config.low, config.high))
 
     def _within_tilt(self, wanted: Array) -> Array:
         level = np.linalg.norm(wanted[:, :2], axis=1)
         most = wanted[:, 2] * np.tan(self._config.max_tilt_rad)
-        return np.minimum(1.0, most / np.maximum(level, 1e-9))[:, None]
+        return np.asarray(np.minimum(1.0, most / np.maximum(level, 1e-9))[:, None])

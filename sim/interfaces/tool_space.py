@@ -63,7 +63,9 @@ class ToolSpace:
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Self:
         """Make one from a card's interface entry; its "kind" is left aside."""
-        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()
+        }
         fields.pop("kind", None)
         chain = Chain.from_mapping(fields.pop("chain"))
         return cls(ToolSpaceConfig(**fields), chain)
@@ -85,7 +87,7 @@ class ToolSpace:
         step = damped_step(jacobian, wanted, posture, config.damping)
         excess = np.max(np.abs(step) / np.array(config.max_step_rad), axis=1, keepdims=True)
         command = np.concatenate([joints + step / np.maximum(excess, 1.0), action[config.target_gripper]], axis=1)
-        return np.clip(command, config.low, config.high)
+        return np.asarray(np.clip(command, config.low, config.high))
 
     def stop(self, observed: Mapping[str, Array], last_command: Array) -> Array:
         """Hold: keep the last command (N, J + 1); where it is not finite, the measured joints and gripper."""

@@ -71,7 +71,7 @@ class RateLoop:
         yaw = torque_n_m[:, 2:] * self._share[2]
         room = np.where(yaw > 0, limit - thrust, thrust)
         scale = np.min(room / np.maximum(np.abs(yaw), 1e-9), axis=1).clip(0.0, 1.0)
-        return np.clip(thrust + scale[:, None] * yaw, 0.0, limit)
+        return np.asarray(np.clip(thrust + scale[:, None] * yaw, 0.0, limit))
 
 
 def _torque_shares(config: RateLoopConfig) -> Array:

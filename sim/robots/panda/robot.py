@@ -151,4 +151,4 @@ def make() -> Robot:
 
 def gripper_width(fingers_m: Array) -> Array:
     """Width between the finger tips (N, 1) from both fingers' positions (N, 2)."""
-    return np.sum(fingers_m, axis=1, keepdims=True)
+    return np.asarray(np.sum(fingers_m, axis=1, keepdims=True))
