@@ -20,6 +20,10 @@ BENCHMARKS = {
 }
 
 
+LOG_WIDTH = 160
+"""Columns of the table where no terminal says how many it has."""
+
+
 class Benchmark(Protocol):
     """What each benchmark's module has."""
 
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name the benchmarks")
     parser.add_argument("--out", type=Path, default=Path("out/benchmarks"), help="where NAME.json goes")
     chosen = parser.parse_args(arguments)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
     if chosen.list or chosen.name is None:
         for name in sorted(BENCHMARKS):
             first = (benchmark(name).__doc__ or "").splitlines()[0]

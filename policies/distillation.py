@@ -4,10 +4,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ashore.datasets.progress import Progress, silent
-from ashore.policies.checkpoint import RunSettings, load_checkpoint, load_settings
+from ashore.policies.checkpoint import RunSettings, load_run, load_settings
 from ashore.policies.errors import NotATeacher
 from ashore.policies.losses import ConsistencyLoss
-from ashore.policies.policy import Policy
 from ashore.policies.training import TrainingConfig, run_training
 from ashore.policies.training_data import open_stores
 
@@ -33,19 +32,17 @@ def distill(
 
     Raises:
         NotATeacher: the run is a student itself.
+        NotARun, UnreadableFile: it has no whole checkpoint, or one of another shape.
         RunExists: the folder holds a run with other settings.
     """
     folder = Path(teacher)
     there, contract, _ = load_settings(folder)
     if there.kind != "diffusion":
         raise NotATeacher(folder, there.kind)
-    weights = dict(load_checkpoint(folder, ("average",)).average)
-    guide = Policy(there.policy, contract)
-    guide.load_state_dict(weights)
-    guide.eval().requires_grad_(False)
+    guide = load_run(folder).policy
     shape = replace(there.policy, sampler="consistency", levels=1)
     horizons = (shape.obs_horizon, shape.prediction_horizon, shape.action_horizon)
     data = open_stores(there.stores, horizons, training.seed)
     contract.require_same(data.contract, f"the run {folder}", "its store")
     settings = RunSettings("consistency", shape, asdict(training), there.stores, str(folder.resolve()))
-    return run_training(Path(out), settings, data, ConsistencyLoss(guide.network), start=weights, progress=progress)
+    return run_training(Path(out), settings, data, ConsistencyLoss(guide.network), guide.state_dict(), progress)
