@@ -28,6 +28,11 @@ class Pacer:
         """Set the first deadline to this time of the clock."""
         self._next_s = at_s
 
+    @property
+    def due_s(self) -> float:
+        """When the present tick was due, by the clock."""
+        return (self._clock() if self._next_s is None else self._next_s) - self.period_s
+
     def shift(self, seconds: float) -> None:
         """Move all further deadlines, to stay in phase with what arrives from another clock."""
         if self._next_s is not None:

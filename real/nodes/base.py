@@ -122,10 +122,14 @@ class _Ending:
 
 
 def _spin(node: Any, ended: _Ending) -> None:
-    """Serve callbacks on a thread of their own until the end."""
-    from rclpy.executors import SingleThreadedExecutor
+    """Serve callbacks on a thread of their own until the end.
 
-    executor = SingleThreadedExecutor()
+    The events executor is marked experimental, yet it takes a message with a fraction of the Python of the others, which
+    build their wait set anew each time and keep the control loop waiting for the interpreter meanwhile.
+    """
+    from rclpy.experimental import EventsExecutor
+
+    executor = EventsExecutor()
     executor.add_node(node)
 
     def serve() -> None:

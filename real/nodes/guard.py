@@ -24,8 +24,10 @@ from ashore.real.vector import AGE, VECTOR_TYPE, element_names, from_vector
 from ashore.sim.interfaces import make_interface
 
 Array = NDArray[Any]
-LAG_S = 0.004
+LAG_S = 0.003
 """How long after a proposal the guard's tick comes: after most late ones, before the robot's next period."""
+PREPARE_S = 0.002
+"""How long after its tick the guard sends: filtering is done by then, and its uneven duration moves no command."""
 
 
 class GuardWork(Work):
@@ -77,8 +79,10 @@ class GuardWork(Work):
         if self._loop is None or not self._active:
             return
         self._loop.stop()
-        if self._last_command is not None:
-            self._filter(time.monotonic(), np.inf)
+        self._sent.lift()  # The last command is no tick: it goes out at once.
+        stop = self._filter(time.monotonic(), np.inf) if self._last_command is not None else None
+        if stop is not None:
+            self._send(stop.command[0])
         with self._sending:
             self._active = False
         self._sent.lift()
@@ -91,18 +95,19 @@ class GuardWork(Work):
         if since_s < self._period_s:
             self._loop.pacer.shift(self._lock.shift_s(since_s))
         verdict = self._filter(now_s, max(since_s + self._proposal[2], self._senses.age_s(now_s)))
-        if verdict is not None:
-            self._count(verdict)
+        if verdict is None:
+            return
+        time.sleep(max(0.0, self._loop.pacer.due_s + PREPARE_S - time.monotonic()))
+        self._send(verdict.command[0])
+        self._count(verdict)
 
     def _filter(self, now_s: float, age_s: float) -> Verdict | None:
-        """Filter the newest proposal as one of this age, and send the result."""
+        """Filter the newest proposal as one of this age."""
         measured = self._senses.measured()
         if self._proposal is None or measured is None:
             return None
         observed = self._interface.derive(measured)
-        verdict = self._guard.filter(self._proposal[1][None], observed, now_s, np.array([age_s]))
-        self._send(verdict.command[0])
-        return verdict
+        return self._guard.filter(self._proposal[1][None], observed, now_s, np.array([age_s]))
 
     def _take(self, message: Any) -> None:
         """Take in a proposal; the first one after activate starts the loop."""
