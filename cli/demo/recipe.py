@@ -1,4 +1,7 @@
-"""What the demo does for each robot: how much is collected, how long is trained, what it is tried on, as data."""
+"""What the demo does for each robot: how much is collected, how long is trained, what it is tried on, as data.
+
+Training is told in updates, so that a slower or busier machine takes longer and ends with the same policy.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +20,8 @@ class Recipe:
     task: str
     episodes: int
     """Demonstrations for the main policy: wide randomization, noise injected."""
-    teacher_min: float
-    student_min: float
+    teacher_updates: int
+    student_updates: int
     evaluation_episodes: int
     """Wide draws that teacher and student are each tried on in simulation."""
     twin_profiles: tuple[str, ...]
@@ -32,7 +35,7 @@ class Recipe:
     """Episodes that every ranked policy is tried on in the reference reality, without ROS."""
     contender_episodes: int = 0
     """Clean demonstrations for each quick policy; 0 for none."""
-    contender_min: float = 0.0
+    contender_updates: int = 0
     ranking_episodes: int = 100
     """Paired draws of the ranking."""
     prediction_horizon: int = 16
@@ -45,8 +48,8 @@ RECIPES = {
         robot="panda",
         task="arm/pick-place",
         episodes=400,
-        teacher_min=3.0,
-        student_min=1.2,
+        teacher_updates=5600,
+        student_updates=1800,
         evaluation_episodes=200,
         twin_profiles=("arm_mild", "arm_hard"),
         twin_episodes=10,
@@ -54,14 +57,14 @@ RECIPES = {
         reference_episodes=8,
         harsh_episodes=20,
         contender_episodes=200,
-        contender_min=1.2,
+        contender_updates=1500,
     ),
     "crazyflie": Recipe(
         robot="crazyflie",
         task="quadrotor/hover",
         episodes=250,
-        teacher_min=1.2,
-        student_min=0.6,
+        teacher_updates=1600,
+        student_updates=600,
         evaluation_episodes=200,
         twin_profiles=("quadrotor_mild", "quadrotor_hard"),
         twin_episodes=10,
@@ -147,20 +150,20 @@ def _collect_reference(recipe: Recipe, files: Files) -> Step:
 
 def _train(recipe: Recipe, files: Files) -> Step:
     horizon = ("--prediction-horizon", str(recipe.prediction_horizon))
-    options = ("--minutes", str(recipe.teacher_min), *horizon, "--out", str(files.run("teacher")))
-    title = f"Train the teacher, a diffusion policy, for {recipe.teacher_min:g} min on one thread"
+    options = ("--updates", str(recipe.teacher_updates), *horizon, "--out", str(files.run("teacher")))
+    title = f"Train the teacher, a diffusion policy: {recipe.teacher_updates} updates on one thread"
     return Step("train", title, ("train", str(files.data("main")), *options), after=("collect",))
 
 
 def _train_clean(recipe: Recipe, files: Files, level: str) -> Step:
-    options = ("--minutes", str(recipe.contender_min), "--out", str(files.run(level)))
+    options = ("--updates", str(recipe.contender_updates), "--out", str(files.run(level)))
     arguments = ("train", str(files.data(level)), *options)
     return Step(f"train-{level}", f"Train a quick policy, randomization: {level}", arguments, (f"collect-{level}",))
 
 
 def _distill(recipe: Recipe, files: Files) -> Step:
-    options = ("--minutes", str(recipe.student_min), "--out", str(files.run("student")))
-    title = f"Distil it into a one-step consistency policy, {recipe.student_min:g} min"
+    options = ("--updates", str(recipe.student_updates), "--out", str(files.run("student")))
+    title = f"Distil it into a one-step consistency policy: {recipe.student_updates} updates"
     return Step("distill", title, ("distill", str(files.run("teacher")), *options), after=("train",))
 
 
@@ -196,7 +199,7 @@ def _harsh(recipe: Recipe, files: Files, name: str) -> Step:
 
 
 def _clip(name: str, title: str, files: Files, store: str, engine: str, after: str) -> Step:
-    size = ("--width-px", "480", "--height-px", "360")
+    size = ("--width-px", "400", "--height-px", "300", "--pictures-hz", "8")
     arguments = ("replay", str(files.data(store)), "--engine", engine, *size, "--out", str(files.clip(name)))
     return Step(name, title, arguments, (after,))
 
