@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 if TYPE_CHECKING:
     from ashore.policies.evaluation import Evaluation, Simulated
@@ -39,7 +39,7 @@ class Evaluate:
     """Time that inference takes."""
     seed: int = 1_000
     """Seed of the draws and of every noise; training data comes from small ones."""
-    report: Annotated[Path | None, arg(aliases=("--out",))] = None
+    report: Path | None = None
     """JSON file for every episode's verdict, figures and draw."""
 
     def run(self) -> int:

@@ -16,7 +16,7 @@ from ashore.datasets.progress import Progress, silent
 from ashore.policies.bundle import read_card
 from ashore.real.conductor import Conductor
 from ashore.real.mapping import RobotMapping
-from ashore.real.network import applied, environment, own_domain
+from ashore.real.network import applied, environment, own_domain, sweep_segments
 from ashore.real.nodes.link import load_rclpy
 from ashore.real.plan import TWIN, Process, default_profile, process_plan
 from ashore.real.recording import Recorder, open_store
@@ -85,6 +85,7 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
     with ExitStack() as stack:
         if store is not None:
             stack.enter_context(store)
+        stack.callback(sweep_segments)
         domain_id = stack.enter_context(own_domain())
         stack.enter_context(applied(environment("loopback", domain_id)))
         plan = process_plan(config.bundle.resolve(), config.robot, profile, config.seed, "loopback", domain_id)

@@ -3,6 +3,7 @@
 import fcntl
 import ipaddress
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ UNWANTED = (
 )
 """Settings of the caller that would open sockets again."""
 NETWORK_KEY = "ASHORE_NETWORK"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # Where the system keeps it; nothing is made here.
+SEGMENT = re.compile(r"fastdds_[0-9a-f]{16}")
 DOMAINS = range(1, 102)
 """ROS domains that are safe on Linux, without 0, which everybody uses."""
 
@@ -74,6 +77,28 @@ def own_domain(domains: range = DOMAINS) -> Iterator[int]:
             yield domain_id
             return
     raise NoFreeDomain(domains)
+
+
+def sweep_segments(folder: Path = SHARED_MEMORY) -> int:
+    """Remove the middleware's shared memory whose owners are gone, half a megabyte each; returns how many.
+
+    A living owner holds an exclusive flock on the file NAME_el beside its segment NAME; the middleware itself removes
+    what a dead one leaves only when it is told to.
+    """
+    removed = 0
+    for lock_path in folder.glob("fastdds_*_el"):
+        segment = lock_path.with_name(lock_path.name.removesuffix("_el"))
+        if SEGMENT.fullmatch(segment.name) is None:
+            continue
+        try:
+            with lock_path.open("rb+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                segment.unlink(missing_ok=True)
+                lock_path.unlink(missing_ok=True)
+        except OSError:  # Its owner lives, or belongs to another user.
+            continue
+        removed += 1
+    return removed
 
 
 def check_loopback() -> None:

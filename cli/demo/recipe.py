@@ -193,7 +193,7 @@ def _rank(recipe: Recipe, files: Files, contenders: list[str]) -> Step:
 
 def _harsh(recipe: Recipe, files: Files, name: str) -> Step:
     options = ("--task", recipe.task, "--twin", recipe.reference_profile, "--episodes", str(recipe.harsh_episodes))
-    arguments = ("evaluate", str(files.run(name)), *options, "--out", str(files.result(f"harsh-{name}")))
+    arguments = ("evaluate", str(files.run(name)), *options, "--report", str(files.result(f"harsh-{name}")))
     title = f"Try {name} on the twin ({recipe.reference_profile}), to compare with the ranking"
     return Step(f"harsh-{name}", title, arguments, ("distill" if name == "student" else f"train-{name}",))
 

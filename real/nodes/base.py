@@ -124,8 +124,8 @@ class _Ending:
 def _spin(node: Any, ended: _Ending) -> None:
     """Serve callbacks on a thread of their own until the end.
 
-    The events executor is marked experimental, yet it takes a message with a fraction of the Python of the others, which
-    build their wait set anew each time and keep the control loop waiting for the interpreter meanwhile.
+    The events executor is marked experimental, yet it takes a message with a fraction of the Python of the others,
+    which build their wait set anew each time and keep the control loop waiting for the interpreter meanwhile.
     """
     from rclpy.experimental import EventsExecutor
 

@@ -1,14 +1,16 @@
 """Staying on this host: settings applied and taken back, sockets read, domains never shared."""
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ashore.real.errors import NoFreeDomain, OpenToNetwork
-from ashore.real.network import applied, check_loopback, environment, open_sockets, own_domain
+from ashore.real.network import applied, check_loopback, environment, open_sockets, own_domain, sweep_segments
 
 
 def test_settings_hold_inside_the_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,3 +54,14 @@ def test_a_domain_is_not_given_twice_and_is_free_again_after_the_process() -> No
         other.wait()
     with own_domain(domains) as domain_id:
         assert domain_id == 231
+
+
+def test_only_shared_memory_without_a_living_owner_is_swept(tmp_path: Path) -> None:
+    dead, alive, other = "fastdds_0123456789abcdef", "fastdds_fedcba9876543210", "fastdds_port7411"
+    for name in (dead, alive, other):
+        (tmp_path / name).write_bytes(b"data")
+        (tmp_path / f"{name}_el").touch()
+    with (tmp_path / f"{alive}_el").open() as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        assert sweep_segments(tmp_path) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {alive, f"{alive}_el", other, f"{other}_el"}
