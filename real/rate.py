@@ -96,8 +96,9 @@ class Samples:
 
     def take_ms(self) -> list[float]:
         """Hand over all samples in milliseconds and start afresh."""
-        values = [round(1e3 * value, 4) for value in self._values_s]
-        self._values_s.clear()
+        values = []
+        while self._values_s:  # One by one: the loop's thread may add samples meanwhile.
+            values.append(round(1e3 * self._values_s.popleft(), 4))
         return values
 
 

@@ -95,7 +95,13 @@ def summarize(results: Results) -> dict[str, Any]:
         "inference_ms_p99": float(np.percentile(inference_ms, 99)),
         "command_period_ms_p99": float(np.percentile(period_ms, 99)),
         "command_period_error_ms_p99": max(s["command_period_error_ms_p99"] for s in deployed),
-        "bare_loop_period_error_ms_p99": max(s["bare_period_error_ms_p99"] for s in deployed),
+        "command_period_error_over_bare_loop": {
+            s["profile"]: round(s["command_period_error_ms_p99"] / s["bare_period_error_ms_p99"], 2) for s in deployed
+        },
+        "twin_metrics_mean": {
+            s["profile"]: {name.removesuffix("_mean"): s[name] for name in s if name.endswith("_mean")}
+            for s in deployed
+        },
         "guard_interventions": sum(s["guard_interventions"] for s in deployed),
         "guard_stops": sum(s["guard_stops"] for s in deployed),
         "wall_s": round(results.wall_s, 1),

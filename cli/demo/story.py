@@ -79,11 +79,9 @@ def _ranking(results: Results) -> Section:
     scores = {row["policy"]: row["score"] for row in rows}
     ordered = sorted(scores, key=lambda name: -scores[name])
     text = (
-        "The score joins success over paired draws in simulation with how strange the reference "
-        "recordings look to each "
-        "policy. It was computed before any of them ran on the harsh twin; the chart sets the two side by "
-        "side. The three "
-        "quick policies learnt from clean demonstrations with no, narrow and wide randomization."
+        "The score joins success over paired draws in simulation with how strange the reference recordings look to "
+        "each policy. It knows nothing of how they do on the harsh twin; the chart sets the two side by side. The "
+        "three quick policies learnt from clean demonstrations with no, narrow and wide randomization."
     )
     columns = (
         "policy",
@@ -140,7 +138,9 @@ def _timing(results: Results, summary: Mapping[str, Any]) -> Section:
             f"Command period at {hz:g} Hz against a loop that does nothing else.",
         ),
     )
+    ratios = ", ".join(f"{p}: {r:.2f}" for p, r in summary["command_period_error_over_bare_loop"].items())
     note = (
+        f"Error of the command period over that of the bare loop, p99: {ratios}. "
         f"The guard changed {summary['guard_interventions']} commands and stopped in {summary['guard_stops']} command "
         "periods; reasons are in the deployments' JSON files."
     )

@@ -32,11 +32,11 @@ class PickPlaceExpertConfig:
     """Height above the grasp at which the tool travels."""
     funnel: float = 3.0
     """Height of the travel over distance that remains."""
-    aligned_m: float = 0.004
+    aligned_m: float = 0.005
     """A distance within which the tool may be all the way down."""
     near_m: float = 0.008
     """Tolerance that ends reaching, sideways and in height."""
-    placed_m: float = 0.004
+    placed_m: float = 0.006
     """Tolerance that ends carrying, of the cube from the goal, sideways and in height."""
     yaw_weight_m: float = 0.03
     """Distance that a yaw error of 1 rad counts as."""
