@@ -29,7 +29,7 @@ $(STAMP): requirements.lock
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; python=; done; \
 	if [ -z "$$python" ]; then echo 'Ashore needs Python 3.11 or newer: install it, with its venv module, and put it on PATH.' >&2; exit 2; fi; \
 	echo "== environment $(VENV) with $$($$python --version)"; \
-	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
+	[ -x $(BIN)/pip ] || $$python -m venv --clear $(VENV)
 	@echo '== $(TORCH), by version alone: its CPU and CUDA files differ'
 	@$(BIN)/pip install --disable-pip-version-check $(TORCH)
 	@echo '== requirements.lock, every file checked by its hash'

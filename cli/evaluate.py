@@ -58,7 +58,7 @@ class Evaluate:
             seeds = [episode_seed(self.seed, index) for index in indices]
             evaluation = evaluate(planner, simulation, draws, seeds, self.latency_ms / 1000.0, progress)
         if self.report is not None:
-            self._write(self.report, evaluation)
+            self._write(self.report, task, evaluation)
         where = f"{task}, {self.level}" if self.twin is None else f"{task} on the twin, {self.twin}"
         show_evaluation(f"{self.policy}: {where}", evaluation)
         return 0
@@ -80,10 +80,11 @@ class Evaluate:
         worlds = make_simulation(task, min(self.episodes, WORLDS), self.level)
         return worlds, worlds.randomization
 
-    def _write(self, path: Path, evaluation: "Evaluation") -> None:
+    def _write(self, path: Path, task: str, evaluation: "Evaluation") -> None:
         import json
 
-        facts = {"policy": str(self.policy), "task": self.task, "level": self.level, "twin": self.twin}
+        level = self.level if self.twin is None and not task.startswith("gym/") else None
+        facts = {"policy": str(self.policy), "task": task, "level": level, "twin": self.twin}
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({**facts, **evaluation.to_json()}, indent=2) + "\n")
 

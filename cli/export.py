@@ -26,11 +26,12 @@ class Export:
     def run(self) -> int:
         """Export, and say what was written."""
         from ashore.cli.console import say
+        from ashore.policies.bundle import read_card
         from ashore.policies.export import export
 
         bundle = export(self.source, self.out, self._evidence())
         say(f"{bundle} written, {bundle.stat().st_size / 1e6:.2f} MB; graph and policy agree.")
-        say(f"Next: ashore deploy {bundle} --robot twin/panda")
+        say(f"Next: ashore deploy {bundle} --robot twin/{read_card(bundle)[1].name}")
         return 0
 
     def _evidence(self) -> dict[str, object] | None:

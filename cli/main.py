@@ -79,10 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # Nobody reads on, for example under `| head`.
         return FAULT
     except KeyboardInterrupt:
-        _complain("Interrupted. What was finished before is kept; run the same command again to go on.")
+        _complain("Interrupted. What was finished before is kept.")
         return INTERRUPTED
     except Terminated:
-        _complain("Terminated. What was finished before is kept; run the same command again to go on.")
+        _complain("Terminated. What was finished before is kept.")
         return TERMINATED
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -107,7 +107,9 @@ def run(arguments: Sequence[str]) -> int:
         if fault is None:
             raise
         raise fault from error
-    except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+    except BrokenPipeError:
+        raise
+    except OSError as error:
         raise FileTrouble(error.filename or "a file", error.strerror or str(error)) from error
 
 
@@ -134,6 +136,7 @@ def help_text() -> str:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # Once is enough: a second one would cut the closing short.
     raise Terminated
 
 

@@ -36,7 +36,7 @@ class Supervision:
         try:
             for process in self._plan:
                 self._start(process)
-        except OSError:
+        except BaseException:  # Ctrl-C too: what has started must not outlive us.
             self._end()
             raise
         return self

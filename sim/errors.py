@@ -87,3 +87,10 @@ class RenderingUnavailable(AshoreError):
             "by apt-get install libegl1 libgl1-mesa-dri (or libosmesa6 and set MUJOCO_GL=osmesa); all else works "
             "without pictures."
         )
+
+
+class NoSimulations(AshoreError):
+    """Fewer than one simulation, and so fewer than one episode, was asked for."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(f"{n} episodes at once were asked for. Expected at least 1. Ask for one episode or more.")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
-from ashore.sim.errors import MissingEnvironment
+from ashore.sim.errors import MissingEnvironment, NoSimulations
 from ashore.sim.gym_spaces import BoxAdapter, Environment, GymAdapter
 from ashore.sim.pusht import PUSHT_ID, PushTAdapter
 from ashore.sim.randomization import Draw, Randomization
@@ -181,6 +181,8 @@ def make_adapter(environment_id: str, environment: Environment) -> GymAdapter:
 
 def make_gym_simulation(task_name: str, n: int) -> GymSimulation:
     """Make N episodes of `gym/<environment id>`."""
+    if n < 1:
+        raise NoSimulations(n)
     return GymSimulation(task_name.removeprefix(PREFIX), n)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from mujoco import batch
 from numpy.typing import NDArray
 
-from ashore.sim.errors import UnknownModelName
+from ashore.sim.errors import NoSimulations, UnknownModelName
 from ashore.sim.randomization import Draw, Randomization, Target, drawn
 
 Array = NDArray[Any]
@@ -36,6 +36,8 @@ class World:
     """N simulations, stepped in C by n_threads threads (0: all cores)."""
 
     def __init__(self, scene_path: Path | str, n: int, n_threads: int = 0) -> None:
+        if n < 1:
+            raise NoSimulations(n)
         self.model = _model_with_contact_sensors(scene_path)
         self.n = n
         self.timestep_s = float(self.model.opt.timestep)

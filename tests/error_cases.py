@@ -37,6 +37,7 @@ CASES: tuple[AshoreError, ...] = (
     sim.MissingEnvironment("gym_pusht/PushT-v9", "no such version", ["gym_pusht/PushT-v0"]),
     sim.UnsupportedEnvironment("Taxi-v3", ["action space: Discrete"]),
     sim.UnknownModelName("body", "objekt", ["object", "goal"]),
+    sim.NoSimulations(0),
     sim.NoPicture("arm/pour"),
     sim.ExpertFails("arm/pick-place", 1, 40),
     sim.RenderingUnavailable("no EGL device"),

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class MLPConfig:
-    """Size of the residual MLP; 256 x 4 holds about 2.4 million parameters."""
+    """Size of the residual MLP; 256 x 4 holds 2 to 3 million parameters."""
 
     width: int = 256
     blocks: int = 4

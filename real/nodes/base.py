@@ -88,12 +88,14 @@ def run_node(name: str, make: Callable[[Sequence[str]], tuple[Work, str]], argv:
     try:
         _spin(node, ended)
     finally:
-        with _Reported(node.link, "the last deactivate"):
-            work.deactivate()
-        node.destroy_node()
-        rclpy.try_shutdown()
-        # At once, not when the interpreter ends: else the middleware's shared memory can outlive us.
-        rclpy.get_default_context().destroy()
+        try:
+            with _Reported(node.link, "the last deactivate"):
+                work.deactivate()
+        finally:
+            node.destroy_node()
+            rclpy.try_shutdown()
+            # At once, not when the interpreter ends: else the middleware's shared memory can outlive us.
+            rclpy.get_default_context().destroy()
     return ended.code
 
 

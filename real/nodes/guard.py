@@ -166,7 +166,7 @@ def make(argv: Sequence[str]) -> tuple[GuardWork, str]:
     """Read the command line of the guard's process."""
     parser = argparse.ArgumentParser(prog="ashore-guard", description="Let only safe commands reach the robot.")
     parser.add_argument("--bundle", type=Path, required=True, help="the policy.ashore file whose limits hold")
-    parser.add_argument("--mapping", required=True, help="robot mapping, such as panda")
+    parser.add_argument("--mapping", required=True, help="name of the robot's mapping")
     parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
     given = parser.parse_args(argv)
     return GuardWork(given.bundle, RobotMapping.named(given.mapping)), given.namespace

@@ -130,7 +130,7 @@ def make(argv: Sequence[str]) -> tuple[PolicyWork, str]:
     """Read the command line of the policy's process."""
     parser = argparse.ArgumentParser(prog="ashore-policy", description="Propose commands from a bundle's policy.")
     parser.add_argument("--bundle", type=Path, required=True, help="the policy.ashore file")
-    parser.add_argument("--mapping", required=True, help="robot mapping, such as panda")
+    parser.add_argument("--mapping", required=True, help="name of the robot's mapping")
     parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
     parser.add_argument("--seed", type=int, default=0, help="seed of the policy's sampling noise")
     given = parser.parse_args(argv)

@@ -161,7 +161,7 @@ def make(argv: Sequence[str]) -> tuple[TwinWork, str]:
     """Read the command line of the twin's process."""
     parser = argparse.ArgumentParser(prog="ashore-twin", description="Stand in for a robot, in real time.")
     parser.add_argument("--bundle", type=Path, required=True, help="the policy.ashore file that it will meet")
-    parser.add_argument("--mapping", required=True, help="robot mapping, such as panda")
+    parser.add_argument("--mapping", required=True, help="name of the robot's mapping")
     parser.add_argument("--profile", required=True, help="reality profile: a shipped name or a YAML file")
     parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode")

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ashore.sim.errors import NoSimulations
 from ashore.sim.twin.client import TwinClient
 from ashore.sim.twin.settings import TwinSettings
 from ashore.sim.twin.urdf import make_urdf_trees
@@ -27,8 +28,11 @@ class TwinEngine:
         """Build the scene of an MJCF file n times.
 
         Raises:
+            NoSimulations: n is less than 1.
             UnsupportedModel: lists what of the scene the twin cannot express.
         """
+        if n < 1:
+            raise NoSimulations(n)
         settings = TwinSettings() if settings is None else settings
         self.model = mujoco.MjModel.from_xml_path(str(mjcf_path))
         self.n = n

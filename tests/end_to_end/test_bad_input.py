@@ -88,6 +88,11 @@ def test_a_policy_of_another_contract_is_refused(bundle: Path, capsys: pytest.Ca
     assert "joint_pos_rad" in text
 
 
+@pytest.mark.parametrize("where", [[], ["--twin", "quadrotor_mild"]])
+def test_no_episodes_are_refused(bundle: Path, where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "at least 1" in refused(["evaluate", bundle, "--episodes", "0", *where], capsys)
+
+
 def test_a_half_written_episode_is_refused_and_named(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
