@@ -44,6 +44,8 @@ class RunSettings:
     training: Mapping[str, Any]
     stores: tuple[str, ...]
     """The episode stores that it learnt from."""
+    episodes_sha256: str = ""
+    """Of the names of those stores' episodes, which hold their contents' hashes: a store that grew is other data."""
     teacher: str | None = None
     """The run that a student was distilled from."""
     schema_version: int = SCHEMA_VERSION

@@ -8,7 +8,7 @@ from ashore.policies.checkpoint import RunSettings, load_run, load_settings
 from ashore.policies.errors import NotATeacher
 from ashore.policies.losses import ConsistencyLoss
 from ashore.policies.training import TrainingConfig, run_training
-from ashore.policies.training_data import open_stores
+from ashore.policies.training_data import episodes_digest, open_stores
 
 DISTILLATION = TrainingConfig(minutes=1.2, learning_rate=2e-4, average_decay=0.998, warmup_updates=1)
 """The recipe: short, gentle, and with a target that follows the student quickly."""
@@ -44,5 +44,7 @@ def distill(
     horizons = (shape.obs_horizon, shape.prediction_horizon, shape.action_horizon)
     data = open_stores(there.stores, horizons, training.seed)
     contract.require_same(data.contract, f"the run {folder}", "its store")
-    settings = RunSettings("consistency", shape, asdict(training), there.stores, str(folder.resolve()))
+    settings = RunSettings(
+        "consistency", shape, asdict(training), there.stores, episodes_digest(there.stores), str(folder.resolve())
+    )
     return run_training(Path(out), settings, data, ConsistencyLoss(guide.network), guide.state_dict(), progress)

@@ -30,7 +30,7 @@ from ashore.policies.errors import InvalidConfig, RunExists, TrainingDiverged
 from ashore.policies.losses import DiffusionLoss, Loss
 from ashore.policies.metrics import MetricsLog
 from ashore.policies.policy import Policy, PolicyConfig
-from ashore.policies.training_data import TrainingData, open_stores
+from ashore.policies.training_data import TrainingData, episodes_digest, open_stores
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def train(
     if shape.encoding == EncodingSpec():
         shape = replace(shape, encoding=EncodingSpec.from_mapping(task_encoding(data.contract.task)))
     paths = tuple(str(Path(store).resolve()) for store in stores)
-    settings = RunSettings("diffusion", shape, asdict(training), paths)
+    settings = RunSettings("diffusion", shape, asdict(training), paths, episodes_digest(paths))
     return run_training(Path(out), settings, data, DiffusionLoss(), progress=progress)
 
 

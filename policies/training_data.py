@@ -1,5 +1,6 @@
 """The windows that a run learns from, those it holds back, and the order in which they are seen."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ashore.datasets.contract import Contract
+from ashore.datasets.layout import episode_files
 from ashore.policies.errors import TooFewWindows
 from ashore.policies.policy import Policy
 
@@ -115,3 +117,9 @@ def _evenly(indices: Array, count: int) -> Array:
     if len(indices) <= count:
         return indices
     return indices[np.linspace(0, len(indices) - 1, count).round().astype(np.int64)]
+
+
+def episodes_digest(stores: Sequence[str]) -> str:
+    """Give the SHA-256 of the names of all episodes in these stores' folders; each name holds its content's hash."""
+    names = [path.name for store in stores for path in episode_files(Path(store))]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()

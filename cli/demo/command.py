@@ -23,8 +23,6 @@ class Demo:
 
     def run(self) -> int:
         """Run the demo, and say where the report is."""
-        import time
-
         from rich.console import Console
 
         from ashore.cli.demo.page import write_page
@@ -35,10 +33,9 @@ class Demo:
 
         recipe, files, console = RECIPES[self.robot], Files(self.out), Console(soft_wrap=True)
         steps = make_steps(recipe, files)
-        began_s = time.monotonic()
         runner = Runner(self.out, steps, console)
         runner.run()
-        results = read_results(recipe, files, runner.seconds, time.monotonic() - began_s)
+        results = read_results(recipe, files, runner.seconds, runner.wall_s)
         summary = summarize(results)
         (self.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
         write_page(self.out / "report.html", tell(results, summary, steps))

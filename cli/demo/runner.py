@@ -19,6 +19,9 @@ from ashore.cli.demo.errors import StepFailed
 LANES = 2
 POLL_S = 0.2
 HEARTBEAT_S = 15.0
+CLOSING_S = 20.0
+"""Time that a command has to close what it opened; a deployment ends its own processes meanwhile."""
+WALL_FILE = "wall_time"
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Runner:
             StepFailed: a command ended with another code than 0; names its log. Other running commands are stopped.
         """
         (self.out / "logs").mkdir(parents=True, exist_ok=True)
+        began_s, told = time.monotonic(), False
         waiting = [step for step in self.steps if not self._finished_before(step)]
         running: list[Running] = []
         try:
@@ -79,8 +83,21 @@ class Runner:
                     running = [item for item in running if not self._ended(item)]
                     live.update(self._picture(running, len(waiting)))
                     last_line_s = self._heartbeat(running, last_line_s)
+        except KeyboardInterrupt:
+            told = True  # The terminal has told our children as well.
+            raise
         finally:
-            _stop(running)
+            _stop(running, told)
+            self._add_wall_s(time.monotonic() - began_s)
+
+    @property
+    def wall_s(self) -> float:
+        """Wall time of all runs in this folder together."""
+        path = self.out / "logs" / WALL_FILE
+        return float(json.loads(path.read_text())["wall_s"]) if path.exists() else 0.0
+
+    def _add_wall_s(self, seconds: float) -> None:
+        (self.out / "logs" / WALL_FILE).write_text(json.dumps({"wall_s": self.wall_s + seconds}))
 
     def _start_ready(self, waiting: list[Step], running: list[Running]) -> None:
         while waiting and len(running) < LANES and not any(item.step.alone for item in running):
@@ -142,12 +159,14 @@ class Runner:
         return Group(table, Text(f"{len(self.seconds)} steps done, {n_waiting} waiting", style="dim"))
 
 
-def _stop(running: Sequence[Running]) -> None:
+def _stop(running: Sequence[Running], told: bool) -> None:
+    """End what still runs; a process that was told by Ctrl-C is given its time to close first."""
     for item in running:
-        item.process.terminate()
+        if not told:
+            item.process.terminate()
     for item in running:
         try:
-            item.process.wait(timeout=10)
+            item.process.wait(timeout=CLOSING_S)
         except subprocess.TimeoutExpired:
             item.process.kill()
 

@@ -129,7 +129,7 @@ def _spin(node: Any, ended: _Ending) -> None:
     The events executor is marked experimental, yet it takes a message with a fraction of the Python of the others,
     which build their wait set anew each time and keep the control loop waiting for the interpreter meanwhile.
     """
-    from rclpy.experimental import EventsExecutor
+    from rclpy.experimental.events_executor import EventsExecutor
 
     executor = EventsExecutor()
     executor.add_node(node)

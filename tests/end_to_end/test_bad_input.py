@@ -149,3 +149,13 @@ sys.exit(main(["deploy", {str(bundle)!r}, "--robot", "twin/crazyflie", "--record
     assert "ashore[ros]" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "seen").exists()
+
+
+def test_a_run_does_not_go_on_with_a_store_that_grew(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = shutil.copytree(recorded, tmp_path / "store")
+    train = ["train", store, "--updates", "5", "--batch-size", "64", "--out", tmp_path / "run"]
+    assert main([str(argument) for argument in train]) == 0
+    assert main(["collect", "--task", "quadrotor/hover", "--episodes", "9", "--out", str(store)]) == 0
+    assert "episodes_sha256" in refused(train, capsys)
