@@ -116,7 +116,7 @@ def ranking_scatter(scores: Mapping[str, float], harsh: Mapping[str, Rate]) -> s
         axes.annotate(name, (score, rate.value), xytext=(8, 6), textcoords="offset points")
     axes.margins(x=0.2)
     axes.set_ylim(-0.03, 1.06)
-    axes.set_xlabel("ranking score (before any run on the twin)")
+    axes.set_xlabel("ranking score")
     axes.set_ylabel("success on the harsh twin")
     return _svg(figure)
 
