@@ -19,7 +19,7 @@ from ashore.real.mapping import RobotMapping
 from ashore.real.nodes.base import Work, run_node
 from ashore.real.nodes.link import Answer, Link
 from ashore.real.nodes.senses import Senses
-from ashore.real.rate import Loop, PhaseLock, Samples, first_tick_s
+from ashore.real.rate import Loop, PhaseLock, Samples, ask_for_realtime, first_tick_s
 from ashore.real.vector import AGE, VECTOR_TYPE, element_names, from_vector
 from ashore.sim.interfaces import make_interface
 
@@ -174,6 +174,7 @@ def make(argv: Sequence[str]) -> tuple[GuardWork, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the guard's process; returns its exit code."""
+    ask_for_realtime()
     return run_node("guard", make, argv)
 
 

@@ -1,5 +1,7 @@
 """Pacing by deadlines: no drift, no bursts, every miss counted; phase locked to what arrives."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -102,3 +104,13 @@ def test_a_fault_in_the_body_reaches_the_thread_hook(monkeypatch: pytest.MonkeyP
         time.sleep(0.002)
     loop.stop()
     assert caught == [ZeroDivisionError]
+
+
+def test_real_time_is_asked_for_and_its_refusal_is_told() -> None:
+    code = (
+        "import os; from ashore.real.rate import ask_for_realtime; granted = ask_for_realtime();"
+        "assert granted == (os.sched_getscheduler(0) == os.SCHED_RR)"
+    )
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0)); {code}"
+    for program in (code, limited):
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
