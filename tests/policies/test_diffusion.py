@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -134,3 +135,12 @@ def test_a_student_leaves_its_input_alone_at_the_smallest_level() -> None:
     assert len(levels) == 24 and float(levels[-1]) == pytest.approx(0.01)
     got = consistent(network, noisy, levels[-1].expand(6), torch.randn(6, 1, 3), (0.5, float(levels[-1])))
     assert torch.allclose(got, noisy)
+
+
+def test_noise_levels_are_those_of_the_reference_scheduler() -> None:
+    diffusers = pytest.importorskip("diffusers")
+    config = EDMConfig()
+    scheduler = diffusers.EDMEulerScheduler(sigma_min=config.sigma_min, sigma_max=config.sigma_max, rho=config.rho)
+    for n in (2, 5, 18):
+        scheduler.set_timesteps(n)
+        assert np.allclose(scheduler.sigmas.numpy(), noise_levels(n, config), rtol=1e-4)
