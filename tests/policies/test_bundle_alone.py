@@ -1,4 +1,4 @@
-"""A bundle at work in an environment that holds numpy, ONNX Runtime and Ashore alone: no torch is there to be imported."""
+"""A bundle at work where numpy, ONNX Runtime and Ashore are all there is: no torch can be imported."""
 
 import subprocess
 import sysconfig
