@@ -107,7 +107,7 @@ def collect(
         return Collected(0, 0, 0.0)
     n_parallel = -(-n_missing // -(-n_missing // PARALLEL))
     simulation = Simulation(task, World(task.scene_path(), n_parallel), randomization)
-    first = attempt = _next_attempt(store)
+    first = attempt = next_attempt(store)
     with store:
         while len(store) < n_episodes:
             numbers = range(attempt, attempt + n_parallel)
@@ -188,7 +188,7 @@ def _play(simulation: Simulation, seeds: Sequence[int], noise: bool) -> _Record:
     return record
 
 
-def _next_attempt(store: EpisodeStore) -> int:
+def next_attempt(store: EpisodeStore) -> int:
     """The number after the last attempt that was kept: attempts are tried in order, so that none is tried twice."""
     if not len(store):
         return 0

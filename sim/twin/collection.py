@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ashore.datasets.progress import Progress, silent
 from ashore.datasets.store import EpisodeStore
-from ashore.sim.collection import ENOUGH_ATTEMPTS, LEAST_SHARE, Collected, demonstrate
+from ashore.sim.collection import ENOUGH_ATTEMPTS, LEAST_SHARE, Collected, demonstrate, next_attempt
 from ashore.sim.errors import ExpertFails
 from ashore.sim.twin.profile import RealityProfile
 from ashore.sim.twin.simulation import make_twin_simulation
@@ -43,7 +43,7 @@ def collect_on_twin(
     if n_before >= n_episodes:
         return Collected(0, 0, 0.0)
     simulation = make_twin_simulation(task_name, min(PARALLEL, n_episodes - n_before), profile)
-    first = _next_attempt(store)
+    first = next_attempt(store)
     with store:
         while len(store) < n_episodes:
             numbers = range(first + n_tried, first + n_tried + simulation.n)
@@ -55,7 +55,3 @@ def collect_on_twin(
                 raise ExpertFails(task_name, n_kept, n_tried)
             progress(len(store), n_episodes, f"{n_kept} of {n_tried} attempts kept")
     return Collected(n_kept, n_tried, time.monotonic() - began_s)
-
-
-def _next_attempt(store: EpisodeStore) -> int:
-    return int(store.read_meta(-1).metrics.get("attempt", len(store) - 1.0)) + 1 if len(store) else 0
