@@ -24,6 +24,8 @@ class Distill:
     """Wall time to distil for; the recipe's where not given."""
     updates: int | None = None
     """Number of optimizer updates in place of a time."""
+    start_std: float = 1.0
+    """Noise that the student plans from: 1 for tasks with one right answer, 20 (the largest level) for several."""
     seed: int = 0
     """Seed of the order of the data and the noise."""
     threads: int = 1
@@ -39,7 +41,7 @@ class Distill:
         config = replace(DISTILLATION, minutes=minutes, updates=self.updates, seed=self.seed, threads=self.threads)
         out = self.out if self.out is not None else self.teacher.with_name(f"{self.teacher.name}-student")
         with shown("distill") as progress:
-            run = distill(self.teacher, out, config, progress)
+            run = distill(self.teacher, out, config, progress, self.start_std)
         say(f"The student's run is in {run}.")
         say(f"Next: ashore evaluate {run}")
         return 0

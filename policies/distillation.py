@@ -15,7 +15,11 @@ DISTILLATION = TrainingConfig(minutes=1.2, learning_rate=2e-4, average_decay=0.9
 
 
 def distill(
-    teacher: Path | str, out: Path | str, training: TrainingConfig = DISTILLATION, progress: Progress = silent
+    teacher: Path | str,
+    out: Path | str,
+    training: TrainingConfig = DISTILLATION,
+    progress: Progress = silent,
+    start_std: float = 1.0,
 ) -> Path:
     """Distil a diffusion run into a consistency run, or resume the one that is already there.
 
@@ -26,6 +30,7 @@ def distill(
         out: the student's run folder.
         training: duration and optimizer.
         progress: told as in train.
+        start_std: of the noise that the student plans from, see ConsistencyConfig.
 
     Returns:
         The student's run folder.
@@ -40,7 +45,8 @@ def distill(
     if there.kind != "diffusion":
         raise NotATeacher(folder, there.kind)
     guide = load_run(folder).policy
-    shape = replace(there.policy, sampler="consistency", levels=1)
+    consistency = replace(there.policy.consistency, start_std=start_std)
+    shape = replace(there.policy, sampler="consistency", levels=1, consistency=consistency)
     horizons = (shape.obs_horizon, shape.prediction_horizon, shape.action_horizon)
     data = open_stores(there.stores, horizons, training.seed)
     contract.require_same(data.contract, f"the run {folder}", "its store")

@@ -111,9 +111,8 @@ class Policy(nn.Module):
         if config.sampler == "consistency":
             sigma = noise[:, 0, 0] * 0 + edm.sigma_max
             scales = (edm.sigma_data, config.consistency.sigma_min)
-            # From N(0, I), not N(0, sigma_max^2), as Prasad et al., Consistency Policy (RSS 2024) do: less variance and
-            # actions nearer to the mean, which took the arm's success from 94.5 to 98 % of 200 draws.
-            return consistent(self.network, noise, sigma, observation, scales)
+            # A unit start took the arm's success from 94.5 to 98 % of 200 draws.
+            return consistent(self.network, noise * config.consistency.start_std, sigma, observation, scales)
 
         def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
             return preconditioned(self.network, noisy, sigma, observation, edm.sigma_data)

@@ -25,6 +25,7 @@ from ashore.policies.checkpoint import (
     save_checkpoint,
 )
 from ashore.policies.configuration import read_config
+from ashore.policies.consistency import ConsistencyConfig
 from ashore.policies.encoding import EncodingSpec
 from ashore.policies.errors import InvalidConfig, NotARun, RunExists, TooFewWindows, TrainingDiverged
 from ashore.policies.losses import ConsistencyLoss, DiffusionLoss
@@ -162,7 +163,7 @@ def test_a_student_needs_one_evaluation_and_keeps_up(trained: Path, tmp_path: Pa
     weights = dict(load_checkpoint(trained).average)
     teacher = Policy(SHAPE, CONTRACT)
     teacher.load_state_dict(weights)
-    shape = replace(SHAPE, sampler="consistency", levels=1)
+    shape = replace(SHAPE, sampler="consistency", levels=1, consistency=ConsistencyConfig(start_std=20.0))
     training = replace(QUICK, updates=150, learning_rate=2e-4, average_decay=0.99)
     settings = RunSettings("consistency", shape, asdict(training), ("memory",), "teacher")
     run_training(tmp_path / "run", settings, reach_data(), ConsistencyLoss(teacher.network.eval()), start=weights)
@@ -172,8 +173,7 @@ def test_a_student_needs_one_evaluation_and_keeps_up(trained: Path, tmp_path: Pa
     obs, wanted = (tensor.numpy() for tensor in reach_data(300, seed=7).gather(np.arange(300)))
     noise = np.random.default_rng(0).normal(size=(300, 8, 4)).astype(np.float32)
     error, reference = (np.abs(p.plan(obs, noise) - wanted)[..., :3].mean() for p in (student, planner))
-    # Starting from unit noise leaves a small bias, 0.047 here.
-    assert len(calls) == 1 and error < max(1.2 * reference, 0.06)
+    assert len(calls) == 1 and error < max(1.2 * reference, 0.04)
 
 
 def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
