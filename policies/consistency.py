@@ -23,8 +23,8 @@ class ConsistencyConfig:
     start_std: float = 1.0
     """Standard deviation of the noise that a chunk is planned from at the largest level.
 
-    1 keeps near the mean, for tasks with one right answer (Prasad et al., Consistency Policy, RSS 2024); sigma_max gives
-    each of several its share.
+    1 keeps near the mean, for tasks with one right answer (Prasad et al., Consistency Policy, RSS 2024); sigma_max
+    gives each of several its share.
     """
     huber: float = 0.03
     """The pseudo-Huber distance bends at huber * sqrt(Tp * Da)."""
