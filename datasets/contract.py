@@ -6,72 +6,28 @@ angles are radians; ROS and PyBullet orders are converted in the one adapter tha
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from math import prod
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.errors import ContractMismatch, InvalidContract, InvalidSample, UnreadableFile, quoted
+from ashore.datasets.features import Align, Feature, ImageFeature, Kind
+
+__all__ = ["ADVICE", "SCHEMA_VERSION", "Align", "Contract", "Difference", "Feature", "ImageFeature", "Kind"]
 
 Array = NDArray[Any]
-SCHEMA_VERSION = 1
-DTYPES = ("float32", "float64", "int64", "bool", "uint8")
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-Kind = Literal["absolute", "relative", "velocity"]
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One named quantity of an observation, an action or a command."""
-
-    name: str
-    shape: tuple[int, ...]
-    unit: str
-    """SI unit such as m, rad, m/s, N; "1" for dimensionless, "px" for image coordinates."""
-    frame: str
-    """world, base, tcp, body, joint, or "none" where no frame applies."""
-    components: tuple[str, ...] = ()
-    """One name an element in C order; empty where the elements are alike (images)."""
-    dtype: str = "float32"
-    rate_hz: float | None = None
-    """Native rate of the source, None where it is the contract's control rate."""
-    low: tuple[float, ...] | None = None
-    high: tuple[float, ...] | None = None
-    kind: Kind = "absolute"
-    relative_to: str | None = None
-    """The observation that a policy predicts this action relative to; stored and sent values stay absolute."""
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return prod(self.shape)
-
-    def faults(self) -> list[str]:
-        """List what is wrong with this feature by itself."""
-        found = []
-        if not NAME.fullmatch(self.name):
-            found.append(f"{self.name!r}: a name is a letter, then letters, digits and . _ -")
-        if self.dtype not in DTYPES:
-            found.append(f"{self.name}.dtype: {self.dtype!r}; valid: {quoted(DTYPES)}")
-        if any(n <= 0 for n in self.shape):
-            found.append(f"{self.name}.shape: {self.shape}; every side must be positive")
-        if self.components and len(self.components) != self.size:
-            found.append(f"{self.name}.components: {len(self.components)} names for {self.size} elements")
-        for side in ("low", "high"):
-            values = getattr(self, side)
-            if values is not None and len(values) != self.size:
-                found.append(f"{self.name}.{side}: {len(values)} values for {self.size} elements")
-            elif values is not None and not np.all(np.isfinite(values)):
-                found.append(f"{self.name}.{side}: holds a number that is not finite")
-        if self.low and self.high and len(self.low) == len(self.high) and np.any(np.greater(self.low, self.high)):
-            found.append(f"{self.name}: low lies above high; swap them")
-        return found
+F = TypeVar("F", Feature, ImageFeature)
+SCHEMA_VERSION = 2
+"""Newest form of a contract's JSON. What needs nothing of version 2 is written as version 1, which older readers open
+and whose digest stays."""
+_DTYPES_1 = ("float32", "float64", "int64", "bool", "uint8")
+_ADDED_IN_2 = ("optional", "align")
+"""Fields of a feature that version 1 did not have."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +50,18 @@ ADVICE = {
     "components": "set the order in the robot's mapping",
     "unit": "convert at the edge, in the robot's mapping",
     "frame": "transform at the edge, in the robot's mapping",
+    "shape": "supply it with this shape, or train and collect with the other",
+    "dtype": "convert at the edge, where it loses nothing",
+    "kind": "convert with ashore.datasets.action_kinds before it is stored or sent",
+    "low": "tell both the same limits; the narrower ones hold on the robot",
+    "high": "tell both the same limits; the narrower ones hold on the robot",
+    "rate_hz": "set the source to that rate, or record again",
+    "align": "bring samples to the steps by one rule, as in training",
+    "optional": "make it required on both sides, or on neither",
+    "colour": "swap the channels at the edge, in the robot's mapping",
+    "codec": "set the recorder's codec; what was stored lossily cannot be undone",
+    "quality": "set the recorder's quality; what was stored lossily cannot be undone",
+    "invalid": "map the value of missing depth at the edge",
 }
 
 
@@ -105,14 +73,32 @@ class Contract:
     task: str
     observations: tuple[Feature, ...]
     actions: tuple[Feature, ...]
+    """What is told at each step; none in a reference set, which shows what reality looks like."""
     control_hz: float
-    schema_version: int = SCHEMA_VERSION
+    images: tuple[ImageFeature, ...] = ()
+    """The cameras; observed as well, but no part of the flat observation."""
 
     def __post_init__(self) -> None:
-        faults = [fault for feature in (*self.observations, *self.actions) for fault in feature.faults()]
+        faults = [fault for feature in self.features for fault in feature.faults()]
         faults += _list_faults(self)
         if faults:
             raise InvalidContract(faults)
+
+    @property
+    def features(self) -> tuple[Feature | ImageFeature, ...]:
+        """Observations, actions and images."""
+        return (*self.observations, *self.actions, *self.images)
+
+    @property
+    def schema_version(self) -> int:
+        """The oldest version of the JSON form that can hold this contract."""
+        later = any(f.optional or f.align or f.dtype not in _DTYPES_1 for f in self.features)
+        later = later or any(feature.kind == "delta" for feature in self.actions)
+        return 2 if later or self.images or not self.actions else 1
+
+    def without_images(self) -> Self:
+        """The same contract for who sees no pictures."""
+        return replace(self, images=())
 
     @cached_property
     def observation_slices(self) -> dict[str, slice]:
@@ -156,16 +142,16 @@ class Contract:
         return _split(self.observations, self.observation_slices, flat)
 
     def check(self, sample: Mapping[str, Array], where: str = "the sample") -> None:
-        """Check names, shapes and finiteness of one step's observations and actions.
+        """Check names, shapes and finiteness of one step's observations, actions and images.
 
         Args:
-            sample: {feature name: (*shape)}; observations and actions together, extra names are faults.
+            sample: {feature name: (*shape)}; all groups together, extra names are faults.
             where: what the sample is, for the error text.
 
         Raises:
             InvalidSample: lists every fault at once.
         """
-        features = {feature.name: feature for feature in (*self.observations, *self.actions)}
+        features = {feature.name: feature for feature in self.features}
         check_features(features, sample, where)
 
     def differences(self, other: "Contract") -> list[Difference]:
@@ -176,7 +162,8 @@ class Contract:
             if getattr(self, name) != getattr(other, name)
         ]
         found += _feature_differences(self.observations, other.observations, "observations")
-        return found + _feature_differences(self.actions, other.actions, "actions")
+        found += _feature_differences(self.actions, other.actions, "actions")
+        return found + _feature_differences(self.images, other.images, "images")
 
     def require_same(self, other: "Contract", left: str, right: str) -> None:
         """Raise ContractMismatch, naming both sides, unless the two agree."""
@@ -186,7 +173,13 @@ class Contract:
 
     def to_json(self) -> str:
         """Write the contract as stable, indented JSON."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True)
+        document = asdict(self) | {"schema_version": self.schema_version}
+        if self.schema_version == 1:
+            del document["images"]
+            for feature in (*document["observations"], *document["actions"]):
+                for name in _ADDED_IN_2:
+                    del feature[name]
+        return json.dumps(document, indent=2, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, where: Path | str = "contract") -> Self:
@@ -202,8 +195,10 @@ class Contract:
             if version > SCHEMA_VERSION:
                 problem = f"schema version {version} is newer than {SCHEMA_VERSION}"
                 raise UnreadableFile(where, "a contract", problem, "Update ashore.")
-            raw["observations"] = tuple(_feature(item) for item in raw["observations"])
-            raw["actions"] = tuple(_feature(item) for item in raw["actions"])
+            del raw["schema_version"]
+            for group in ("observations", "actions"):
+                raw[group] = tuple(_feature(Feature, item) for item in raw[group])
+            raw["images"] = tuple(_feature(ImageFeature, item) for item in raw.get("images", ()))
             return cls(**raw)
         except (ValueError, KeyError, TypeError) as error:
             raise UnreadableFile(where, "a contract", str(error), "Export or collect it again.") from error
@@ -214,13 +209,13 @@ class Contract:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def check_features(features: Mapping[str, Feature], sample: Mapping[str, Array], where: str) -> None:
+def check_features(features: Mapping[str, Feature | ImageFeature], sample: Mapping[str, Array], where: str) -> None:
     """Check that a sample holds these features, in their shapes, and finite.
 
     Raises:
         InvalidSample: lists every fault at once.
     """
-    faults = [f"{name}: missing" for name in features if name not in sample]
+    faults = [f"{name}: missing" for name, f in features.items() if name not in sample and not f.optional]
     faults += [f"{name}: not in the contract; valid: {quoted(features)}" for name in sample if name not in features]
     for name, feature in features.items():
         if name in sample:
@@ -233,11 +228,13 @@ def check_features(features: Mapping[str, Feature], sample: Mapping[str, Array],
         raise InvalidSample(where, faults)
 
 
-def _feature(raw: dict[str, Any]) -> Feature:
+def _feature(kind: type[F], raw: dict[str, Any]) -> F:
     for name in ("shape", "components", "low", "high"):
         if raw.get(name) is not None:
             raw[name] = tuple(raw[name])
-    return Feature(**raw)
+    if raw.get("align") is not None:
+        raw["align"] = Align(**raw["align"])
+    return kind(**raw)
 
 
 def _slices(features: Sequence[Feature]) -> dict[str, slice]:
@@ -259,10 +256,12 @@ def _split(features: Sequence[Feature], slices: Mapping[str, slice], flat: Array
 
 
 def _list_faults(contract: Contract) -> list[str]:
-    names = [feature.name for feature in (*contract.observations, *contract.actions)]
+    names = [feature.name for feature in contract.features]
     faults = [f"{name}: named twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    if not contract.observations or not contract.actions:
-        faults.append("observations and actions: each needs at least one feature")
+    if not contract.observations and not contract.images:
+        faults.append("observations and images: at least one feature is needed")
+    aligned = [action.name for action in contract.actions if action.align is not None]
+    faults += [f"{name}.align: an action is told at each step; leave it out" for name in aligned]
     if not contract.control_hz > 0:
         faults.append(f"control_hz: {contract.control_hz}; must be positive")
     sizes = {feature.name: feature.size for feature in contract.observations}
@@ -272,7 +271,9 @@ def _list_faults(contract: Contract) -> list[str]:
     return faults
 
 
-def _feature_differences(left: Sequence[Feature], right: Sequence[Feature], side: str) -> list[Difference]:
+def _feature_differences(
+    left: Sequence[Feature | ImageFeature], right: Sequence[Feature | ImageFeature], side: str
+) -> list[Difference]:
     ours, theirs = {f.name: f for f in left}, {f.name: f for f in right}
     found = [Difference(f"{side}.{name}", "present", "absent", "supply it") for name in ours if name not in theirs]
     found += [Difference(f"{side}.{name}", "absent", "present", "drop it") for name in theirs if name not in ours]

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ashore.datasets.errors import StorageFailed
+from ashore.datasets.errors import StorageFailed, StoreExists
 
 
 @contextmanager
@@ -18,6 +19,30 @@ def storing(path: Path, doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageFailed(path, doing, error) from error
+
+
+def require_free(out: Path) -> None:
+    """Raise StoreExists unless there is nothing, or an empty folder, at a path."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StoreExists(out)
+
+
+@contextmanager
+def made_aside(out: Path, doing: str) -> Iterator[Path]:
+    """Give a path beside the final one to make a file or folder at; it appears whole at the end, or not at all.
+
+    Raises:
+        StoreExists: there is something at out, which is not replaced.
+        StorageFailed: the disk refused.
+    """
+    require_free(out)
+    with storing(out, doing):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+            draft = Path(folder) / out.name
+            yield draft
+            draft.rename(out)
+            sync_folder(out.parent)
 
 
 def sync_folder(path: Path) -> None:

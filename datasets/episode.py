@@ -4,7 +4,7 @@ import json
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -16,10 +16,15 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract, Feature
 from ashore.datasets.errors import InvalidSample, quoted
+from ashore.datasets.features import Align
+from ashore.datasets.images import Frames
+from ashore.datasets.streams import Aligned, Stream, align, values_at
 
 Array = NDArray[Any]
 Source = Literal["simulation", "twin", "real", "human"]
 SOURCES: tuple[Source, ...] = ("simulation", "twin", "real", "human")
+_LATER = {"instruction", "origin"}
+"""Fields of a description that earlier versions did not write."""
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -61,6 +66,10 @@ class EpisodeMeta:
     """Date and time in UTC, ISO 8601."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """The task's figures of this episode, units in the names."""
+    instruction: str = ""
+    """What the robot was asked to do, in words."""
+    origin: str = ""
+    """Where it was imported from: format, file and episode."""
 
     def faults(self) -> list[str]:
         """List what is wrong with this description."""
@@ -72,8 +81,9 @@ class EpisodeMeta:
         return found
 
     def to_plain(self) -> dict[str, Any]:
-        """Return JSON-able data; numbers that are not finite become their names."""
-        return {entry.name: _encoded(getattr(self, entry.name)) for entry in fields(self)}
+        """Return JSON-able data; numbers that are not finite become their names, and what is empty is left out."""
+        plain = {entry.name: _encoded(getattr(self, entry.name)) for entry in fields(self)}
+        return {name: value for name, value in plain.items() if value or name not in _LATER}
 
     @classmethod
     def from_plain(cls, raw: Mapping[str, Any]) -> Self:
@@ -83,8 +93,8 @@ class EpisodeMeta:
             TypeError: keys are unknown or missing.
         """
         known = {entry.name for entry in fields(cls)}
-        if set(raw) != known:
-            raise TypeError(f"keys {quoted(sorted(set(raw) ^ known))} are unknown or missing")
+        if set(raw) | _LATER != known:
+            raise TypeError(f"keys {quoted(sorted((set(raw) | _LATER) ^ known))} are unknown or missing")
         decoded = {key: _decoded(raw[key]) for key in ("reward", "draw", "metrics")}
         return cls(**{**raw, **decoded})
 
@@ -95,7 +105,7 @@ class Episode:
 
     contract: Contract
     observations: Mapping[str, Array]
-    """{name: (T, *shape)}, as measured at each step."""
+    """{name: (T, *shape)}, as measured at each step; that of a stream follows from the stream and its rule."""
     actions: Mapping[str, Array]
     """{name: (T, *shape)}, as the policy, expert or person told at each step."""
     time_s: Array
@@ -103,12 +113,23 @@ class Episode:
     meta: EpisodeMeta
     commands: Array | None = None
     """(T, Dc) float64, what was sent to the robot, or None where it is not known."""
+    images: Mapping[str, Frames] = field(default_factory=dict)
+    """{name: T frames}; those of a stream follow from the stream and its rule."""
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+    """{name: samples at their native rate}, of the observations and images that the contract aligns."""
 
     def __post_init__(self) -> None:
-        faults = self.meta.faults() + _time_faults(self.time_s)
+        timing = _time_faults(self.time_s)
+        timing += [] if timing and self.streams else self._stream_faults()
+        if not timing:
+            self._show_streams()
+        streamed = set(self.streams) if timing else set()
         n_steps = len(self.time_s) if np.ndim(self.time_s) else 0
-        faults += _group_faults("observations", self.contract.observations, self.observations, n_steps)
-        faults += _group_faults("actions", self.contract.actions, self.actions, n_steps)
+        faults = self.meta.faults() + timing
+        for group, features in (("observations", self.contract.observations), ("actions", self.contract.actions)):
+            own = tuple(feature for feature in features if feature.name not in streamed)
+            faults += _group_faults(group, own, getattr(self, group), n_steps)
+        faults += [] if streamed else self._image_faults(n_steps)
         if self.commands is not None:
             faults += _command_faults(self.commands, n_steps)
         if faults:
@@ -116,6 +137,74 @@ class Episode:
 
     def __len__(self) -> int:
         return len(self.time_s)
+
+    def alignment(self, name: str) -> Aligned:
+        """Tell which samples of a stream the steps show, and how old each was.
+
+        Raises:
+            KeyError: this episode has no stream of that name.
+        """
+        return align(self.streams[name], self.time_s, self._rule(name))
+
+    def part(self, steps: slice | Array) -> Self:
+        """Cut out some steps; streams stay whole, and times stay as they are."""
+        return replace(
+            self,
+            observations={name: value[steps] for name, value in self.observations.items()},
+            actions={name: value[steps] for name, value in self.actions.items()},
+            time_s=self.time_s[steps],
+            commands=None if self.commands is None else self.commands[steps],
+            images={name: value.take(np.arange(len(self))[steps]) for name, value in self.images.items()},
+        )
+
+    def _rule(self, name: str) -> Align:
+        aligned = {feature.name: feature.align for feature in self.contract.features}
+        return aligned[name] or Align()
+
+    def _stream_faults(self) -> list[str]:
+        aligned = [feature.name for feature in self.contract.features if feature.align is not None]
+        found = [
+            f"streams.{name}: the contract does not align it; valid: {quoted(aligned)}"
+            for name in self.streams
+            if name not in aligned
+        ]
+        shapes = {feature.name: feature.shape for feature in self.contract.features}
+        for name, stream in self.streams.items():
+            if name not in aligned:
+                continue
+            found += stream.faults(name)
+            if stream.values.shape[1:] != shapes[name]:
+                found.append(f"streams.{name}: samples of shape {stream.values.shape[1:]}, expected {shapes[name]}")
+            elif not found and self.alignment(name).index.min(initial=0) < 0:
+                found.append(f"streams.{name}: no sample by the first step; begin the episode later")
+        return found
+
+    def _show_streams(self) -> None:
+        observations, images = dict(self.observations), dict(self.images)
+        features = {feature.name: feature for feature in self.contract.observations}
+        for name, stream in self.streams.items():
+            aligned = self.alignment(name)
+            if isinstance(stream.values, Frames):
+                images[name] = stream.values.take(aligned.index)
+            else:
+                observations[name] = values_at(features[name], stream, aligned)
+        object.__setattr__(self, "observations", observations)
+        object.__setattr__(self, "images", images)
+
+    def _image_faults(self, n_steps: int) -> list[str]:
+        features = {feature.name: feature for feature in self.contract.images}
+        found = [
+            f"images.{name}: not in the contract; valid: {quoted(features)}" for name in self.images.keys() - features
+        ]
+        for name, feature in features.items():
+            frames = self.images.get(name)
+            if frames is None:
+                found += [] if feature.optional else [f"images.{name}: missing"]
+            elif frames.feature != feature or len(frames) != n_steps:
+                found.append(
+                    f"images.{name}: {len(frames)} frames of {frames.feature}, expected {n_steps} of {feature}"
+                )
+        return found
 
 
 def _time_faults(time_s: Array) -> list[str]:
@@ -133,7 +222,7 @@ def _group_faults(group: str, features: tuple[Feature, ...], given: Mapping[str,
     for feature in features:
         where = f"{group}.{feature.name}"
         if feature.name not in given:
-            found.append(f"{where}: missing")
+            found += [] if feature.optional else [f"{where}: missing"]
             continue
         value = np.asarray(given[feature.name])
         if value.shape != (n_steps, *feature.shape):

@@ -135,11 +135,9 @@ class DamagedFile(AshoreError):
 class NoSuchEpisode(AshoreError, IndexError):
     """An episode index outside a store."""
 
-    def __init__(self, path: Path, index: int, n_episodes: int) -> None:
-        valid = (
-            f"Valid: 0 to {n_episodes - 1}." if n_episodes else "The store is empty; collect or import episodes first."
-        )
-        super().__init__(f"{path} has no episode {index}. {valid}")
+    def __init__(self, path: Path, index: int, valid: str, told: str = "") -> None:
+        choices = f"Valid: {valid}." if valid else "The store is empty; collect or import episodes first."
+        super().__init__(f"{path} has no episode {index}. {told}{choices}")
 
 
 class RecordingEnded(AshoreError):
@@ -162,6 +160,43 @@ class NoWindows(AshoreError):
         )
 
 
+class NoActions(AshoreError):
+    """Windows are asked for from a reference set, which holds no actions."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a reference set: its contract lists no actions. Windows for training need both observations "
+            "and actions. Use a store of demonstrations, and give this one to `ashore rank` as what reality looks like."
+        )
+
+
+class FeatureMissing(AshoreError):
+    """An optional feature that is asked for is not in every episode."""
+
+    def __init__(self, path: Path, index: int, name: str) -> None:
+        super().__init__(
+            f"episode {index} of {path} lacks the optional feature {name!r}. Windows are cut from episodes that hold "
+            "every feature asked for. Filter the episodes without it out of the store, or do not ask for it."
+        )
+
+
+class InvalidWeights(AshoreError):
+    """Weights or shares by which no window can be drawn."""
+
+    def __init__(self, given: str, expected: str) -> None:
+        super().__init__(
+            f"no window can be drawn by {given}. Expected {expected}, none negative or infinite, and windows where one "
+            "is above zero. Correct them, or leave them out to see each window once an epoch."
+        )
+
+
+class InvalidBatch(AshoreError):
+    """A batch that cannot be made, or a place in an epoch that does not exist."""
+
+    def __init__(self, given: str, expected: str) -> None:
+        super().__init__(f"no batch can be made: {given}. Expected {expected}. Correct the size, buffers or state.")
+
+
 class InvalidHorizons(AshoreError):
     """Horizons that do not fit each other."""
 
@@ -170,3 +205,32 @@ class InvalidHorizons(AshoreError):
             f"horizons To={obs_horizon}, Tp={prediction_horizon}, Ta={action_horizon} do not fit. Expected all at "
             "least 1 and To - 1 + Ta <= Tp. Raise the prediction horizon or lower one of the others."
         )
+
+
+class CannotExport(AshoreError):
+    """Episodes that a foreign format cannot hold at all."""
+
+    def __init__(self, kind: str, problem: str, formats: Sequence[str]) -> None:
+        super().__init__(
+            f"cannot write {kind}: {problem}. Formats that can be written: {quoted(formats)}. Choose another one, or "
+            "leave out what it cannot hold."
+        )
+
+
+class InvalidEdit(AshoreError):
+    """An edit of a store that cannot be made; lists every fault."""
+
+    def __init__(self, path: Path, doing: str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"cannot {doing} in {path}:\n{lines}\nNothing was changed. `ashore datasets info` lists the episodes, "
+            "`ashore datasets log` the edits."
+        )
+
+
+class InvalidSelection(AshoreError):
+    """A choice of episodes that cannot be made; lists every fault."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(f"the selection has {len(faults)} fault(s):\n{lines}\nCorrect these and select again.")

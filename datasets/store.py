@@ -3,6 +3,7 @@
 DIR/store.json                       format, schema version and the contract's SHA-256, sealed
 DIR/contract.json                    the contract
 DIR/episodes/000012-<sha256>.zarr.zip
+DIR/edits.jsonl                      deletions and trims, by whom and why
 DIR/journal/3.journal                an episode that is being recorded, or was when its recorder died
 DIR/lock                             the writer's flock, and its name while it writes
 """
@@ -22,6 +23,7 @@ from ashore.datasets import layout
 from ashore.datasets.archive import arrays_of, digests, read_archive, read_head, write_archive
 from ashore.datasets.contract import Contract
 from ashore.datasets.durable import seal, sha256_hex, storing, sync_folder, unseal, write_synced
+from ashore.datasets.edits import Edit, Edits, append_edit, drop_torn, ranges, read_edits
 from ashore.datasets.episode import Episode, EpisodeMeta
 from ashore.datasets.errors import AshoreError, DamagedFile, NoSuchEpisode, NotAStore, ReadOnlyStore, StoreExists
 from ashore.datasets.journal import Journal, JournalContent, read_journal
@@ -50,7 +52,8 @@ class Recovered:
 class EpisodeStore:
     """Episodes of one contract, on disk; one writer at a time, any number of readers.
 
-    `with store:` holds the writer's lock throughout; outside it, each writing call takes the lock for itself.
+    `len` and iteration show what is not deleted. `with store:` holds the writer's lock throughout; outside it, each
+    writing call takes the lock for itself.
     """
 
     def __init__(self, path: Path, contract: Contract, contract_sha256: str, readonly: bool) -> None:
@@ -59,8 +62,8 @@ class EpisodeStore:
         self.contract_sha256 = contract_sha256
         self._readonly = readonly
         self._lock = WriterLock(path / "lock")
-        self._files = layout.episode_files(path)
         self._recording: set[Path] = set()
+        self.reload()
 
     @classmethod
     def create(cls, path: Path | str, contract: Contract) -> Self:
@@ -80,7 +83,7 @@ class EpisodeStore:
                 draft = Path(aside) / "store"
                 (draft / "episodes").mkdir(parents=True)
                 write_synced(draft / "contract.json", text)
-                write_synced(draft / "store.json", seal(layout.description(sha256_hex(text))))
+                write_synced(draft / "store.json", seal(layout.description(contract, sha256_hex(text))))
                 sync_folder(draft)
                 draft.rename(path)
                 sync_folder(path.parent)
@@ -103,19 +106,22 @@ class EpisodeStore:
             text = (path / "contract.json").read_bytes()
         except (OSError, ValueError) as error:
             raise NotAStore(path, str(error)) from error
-        if description != layout.description(sha256_hex(text)):
-            raise NotAStore(path, "store.json does not fit contract.json, or comes from a later ashore")
-        store = cls(path, Contract.from_json(text.decode(), path / "contract.json"), sha256_hex(text), readonly)
+        if description.get("contract_sha256") != sha256_hex(text):
+            raise NotAStore(path, "store.json does not fit contract.json")
+        contract = Contract.from_json(text.decode(), path / "contract.json")
+        if description != layout.description(contract, sha256_hex(text)):
+            raise NotAStore(path, "store.json is not one that this ashore writes; it may come from a later one")
+        store = cls(path, contract, sha256_hex(text), readonly)
         abandoned = store.abandoned_journals()
         if abandoned:
             _log.warning("%s holds %d episode(s) whose recorder died; `recover` commits them", path, len(abandoned))
         return store
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._shown)
 
     def __iter__(self) -> Iterator[Episode]:
-        return (self.read(index) for index in range(len(self)))
+        return (self.read(index) for index in self.indices)
 
     def __enter__(self) -> Self:
         if not self._readonly:
@@ -128,32 +134,79 @@ class EpisodeStore:
         if not self._readonly:
             self._lock.release()
 
-    def read(self, index: int) -> Episode:
-        """Read an episode; its arrays are read-only.
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """Indices of the episodes that are not deleted, rising; an episode keeps its index for good."""
+        if self._indices is None:
+            self._indices = tuple(self._shown)
+        return self._indices
+
+    def reload(self) -> None:
+        """Look again at what is on the disk, which another process may have changed."""
+        self.edits: Edits = read_edits(self.path)
+        removed = self.edits.removed
+        self._names: dict[int, str] = {}
+        self._is_half_compacted = False
+        for name in layout.episode_names(self.path):
+            index = layout.index_of(name)
+            is_left_over = self.edits.is_left_over(index, layout.sha256_of(name))
+            self._is_half_compacted |= is_left_over
+            if index not in removed and not (is_left_over and index in self._names):
+                self._names[index] = name
+        self._next_index = max([-1, *self._names, *removed]) + 1
+        self._show()
+
+    def read(self, index: int, *, on_disk: bool = False) -> Episode:
+        """Read an episode as the edits leave it; its arrays are read-only.
+
+        Args:
+            index: one of `indices`.
+            on_disk: let frames be read from the file again when they are asked for, so that they take no memory.
 
         Raises:
-            NoSuchEpisode: the index is not in the store.
+            NoSuchEpisode: the index is not in the store, or deleted.
             DamagedFile: a bit differs from what was committed.
         """
-        file = self._file(index)
+        return self._read(index, self._file(index), on_disk=on_disk)
+
+    def _read(self, index: int, file: Path, *, on_disk: bool = False) -> Episode:
         with storing(file, "read an episode"):
             data = file.read_bytes()
-        if sha256_hex(data) != layout.sha256_of(file):
+        sha256 = layout.sha256_of(file.name)
+        if sha256_hex(data) != sha256:
             raise DamagedFile(file, "its SHA-256 is not the one in its name")
-        return read_archive(data, file, self.contract)[1]
+        episode = read_archive(data, file, self.contract, on_disk=on_disk)[1]
+        kept = self.edits.trim_of(index, sha256)
+        return episode if kept is None else episode.part(kept)
 
     def read_meta(self, index: int) -> EpisodeMeta:
         """Read where an episode came from, without its arrays.
 
         Raises:
-            NoSuchEpisode: the index is not in the store.
+            NoSuchEpisode: the index is not in the store, or deleted.
             DamagedFile: the file cannot be read.
         """
         return read_head(self._file(index)).meta
 
+    def kept(self, index: int) -> slice | None:
+        """Tell which steps of an episode's file the trims keep; None where all."""
+        return self.edits.trim_of(index, layout.sha256_of(self._file(index).name))
+
+    def newest_meta(self) -> EpisodeMeta | None:
+        """Read where the episode that was committed last came from, deleted or not; None in an empty store."""
+        return read_head(self._place(max(self._names))).meta if self._names else None
+
+    def fingerprint(self) -> list[str]:
+        """Name what `indices` show, contents and trims, in order: the same list, the same data."""
+        found = []
+        for index in self.indices:
+            kept = self.kept(index)
+            found.append(self._names[index] + ("" if kept is None else f"[{kept.start}:{kept.stop}]"))
+        return found
+
     def next_index(self) -> int:
         """The index that the next committed episode gets."""
-        return layout.index_of(self._files[-1]) + 1 if self._files else 0
+        return self._next_index
 
     def append(self, episode: Episode) -> int:
         """Commit an episode and return its index; when this returns, a power cut does not lose it.
@@ -168,6 +221,40 @@ class EpisodeStore:
             index = self.next_index()
             self._commit(index, episode)
         return index
+
+    def edit(self, edit: Edit) -> int:
+        """Note an edit and return its number; see ashore.datasets.curating for what may be edited.
+
+        Raises:
+            StoreLocked: another process writes this store.
+            StorageFailed: the disk refused; the edits are as before.
+        """
+        with self._writing():
+            self.edits = append_edit(self.path, self.edits, edit)
+            self._show()
+            return len(self.edits.log) - 1
+
+    def compact(self, who: str, why: str) -> list[int]:
+        """Make all deletions and trims permanent, and return the indices of the episodes that are gone.
+
+        Killed in the middle, the store shows the same episodes as before, and the next writer ends the work.
+
+        Raises:
+            StoreLocked: another process writes this store.
+            StorageFailed: the disk refused.
+        """
+        with self._writing(), storing(self.path, "compact"):
+            trims = {
+                index: layout.sha256_of(name)
+                for index, name in self._names.items()
+                if self.edits.trim_of(index, layout.sha256_of(name)) is not None
+            }
+            gone = sorted(self.edits.deletions)
+            replaced = {str(index): sha256 for index, sha256 in trims.items() if index not in gone}
+            self.edit(Edit("compact", who, why, tuple(gone), replaced=replaced))
+            self.reload()
+            self._finish_compacting()
+        return gone
 
     def begin(self, meta: EpisodeMeta) -> EpisodeWriter:
         """Begin to record an episode step by step; several may be open at once.
@@ -210,6 +297,8 @@ class EpisodeStore:
         with self._writing(), storing(self.path, "recover episodes"):
             for leftover in (self.path / "episodes").glob("*.tmp"):
                 leftover.unlink(missing_ok=True)
+            self.edits = drop_torn(self.path, self.edits)
+            self._finish_compacting()
             return [self._recover(journal) for journal in self.abandoned_journals()]
 
     def verify(self, progress: Progress = silent) -> list[Fault]:
@@ -217,16 +306,46 @@ class EpisodeStore:
         return verify_store(self.path, progress)
 
     def _file(self, index: int) -> Path:
-        if not -len(self) <= index < len(self):
-            raise NoSuchEpisode(self.path, index, len(self))
-        return self._files[index]
+        number = self.edits.deletions.get(index)
+        if index not in self._names or number is not None:
+            deletion = None if number is None else self.edits.log[number]
+            told = "" if deletion is None else f"{deletion.who} deleted it ({deletion.why}); undo edit {number}. "
+            raise NoSuchEpisode(self.path, index, ranges(self.indices), told)
+        return self._place(index)
+
+    def _place(self, index: int) -> Path:
+        return self.path / "episodes" / self._names[index]
+
+    def _show(self) -> None:
+        deleted = self.edits.deletions
+        self._shown = sorted(index for index in self._names if index not in deleted)
+        self._indices: tuple[int, ...] | None = None
+
+    def _finish_compacting(self) -> None:
+        """Cut what compact says was cut, and delete the files of what is gone."""
+        for index, name in list(self._names.items()):
+            if self.edits.is_left_over(index, layout.sha256_of(name)):
+                self._commit(index, self._read(index, self._place(index)))
+        for name in layout.episode_names(self.path):
+            if self.edits.is_left_over(layout.index_of(name), layout.sha256_of(name)):
+                (self.path / "episodes" / name).unlink()
+        self._is_half_compacted = False
+        sync_folder(self.path / "episodes")
+        self._show()
 
     def _take_lock(self) -> None:
         if self._readonly:
             raise ReadOnlyStore(self.path)
         self._lock.__enter__()
-        if self._lock.depth == 1:  # Another process may have written since the store was opened.
-            self._files = layout.episode_files(self.path)
+        try:
+            if self._lock.depth == 1:  # Another process may have written since the store was opened.
+                self.reload()
+                if self._is_half_compacted:
+                    with storing(self.path, "end a compact that was killed"):
+                        self._finish_compacting()
+        except AshoreError:
+            self._lock.release()
+            raise
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -248,11 +367,20 @@ class EpisodeStore:
                     os.fsync(file.fileno())
                     file.seek(0)
                     sha256 = file_digest(file, "sha256").hexdigest()
-                final = aside.rename(folder / layout.episode_name(index, sha256))
-                self._files.append(final)
+                name = aside.rename(folder / layout.episode_name(index, sha256)).name
+                self._note(index, name)
                 sync_folder(folder)
             finally:
                 aside.unlink(missing_ok=True)
+
+    def _note(self, index: int, name: str) -> None:
+        """Show a committed episode; a new one has the highest index, so that nothing is sorted again."""
+        is_new, self._names[index] = index >= self._next_index, name
+        if is_new:
+            self._next_index, self._indices = index + 1, None
+            self._shown.append(index)
+        else:
+            self._show()
 
     def _make_journal(self) -> Journal:
         folder = self.path / "journal"
@@ -279,5 +407,6 @@ class EpisodeStore:
         if content.seal is None:
             return False
         index = content.seal.episode_index
-        committed = [file for file in self._files if layout.index_of(file) == index]
-        return any(read_head(file).sha256 == digests(index, arrays_of(episode)) for file in committed)
+        if index not in self._names:
+            return False
+        return read_head(self._place(index)).sha256 == digests(index, arrays_of(episode))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ashore.datasets import layout
+from ashore.datasets import edits, layout
 from ashore.datasets.archive import read_archive
 from ashore.datasets.contract import Contract
 from ashore.datasets.durable import sha256_hex, unseal
@@ -39,8 +39,10 @@ def verify_store(path: Path | str, progress: Progress = silent) -> list[Fault]:
     path = Path(path)
     contract, contract_sha256, faults = _check_description(path)
     faults += [Fault(where, "it does not belong to a store", "move it elsewhere") for where in _strangers(path)]
+    known, broken = _read_edits(path)
+    faults += broken
     files = layout.episode_files(path)
-    faults += _check_indices(files)
+    faults += _check_indices(files, known)
     for done, file in enumerate(files):
         problem = _episode_problem(file, contract, contract_sha256)
         faults += [Fault(f"episodes/{file.name}", problem, _RESTORE)] if problem else []
@@ -64,31 +66,50 @@ def _check_description(path: Path) -> tuple[Contract | None, str, list[Fault]]:
         contract = Contract.from_json(text.decode(), path / "contract.json")
     except (OSError, UnicodeDecodeError, AshoreError) as error:
         return None, "", [*faults, Fault("contract.json", str(error), _RESTORE)]
-    if told is not None and told != layout.description(sha256_hex(text)):
+    if told is not None and told != layout.description(contract, sha256_hex(text)):
         faults.append(Fault("contract.json", "its SHA-256 is not the one in store.json", _RESTORE))
     return contract, sha256_hex(text), faults
 
 
 def _strangers(path: Path) -> Iterator[str]:
-    known = {"store.json", "contract.json", "lock", "episodes", "journal"}
+    known = {"store.json", "contract.json", "lock", "episodes", "journal", edits.NAME}
     yield from sorted(entry.name for entry in path.iterdir() if entry.name not in known)
     for folder, pattern in (("episodes", layout.EPISODE_NAME), ("journal", layout.JOURNAL_NAME)):
         inside = (path / folder).iterdir() if (path / folder).is_dir() else iter(())
         yield from sorted(f"{folder}/{entry.name}" for entry in inside if not pattern.fullmatch(entry.name))
 
 
-def _check_indices(files: list[Path]) -> list[Fault]:
-    counts = Counter(layout.index_of(file) for file in files)
-    missing = [index for index in range(max(counts, default=-1)) if index not in counts]
-    twice = sorted(index for index, count in counts.items() if count > 1)
-    faults = [Fault("episodes", f"episode {index} is missing", _RESTORE) for index in missing]
+def _read_edits(path: Path) -> tuple[edits.Edits, list[Fault]]:
+    try:
+        found = edits.read_edits(path)
+    except AshoreError as error:
+        return edits.Edits(), [Fault(edits.NAME, str(error), _RESTORE)]
+    if not found.torn_bytes:
+        return found, []
+    problem = f"{found.torn_bytes} byte(s) of an edit that was not written whole"
+    return found, [Fault(edits.NAME, problem, "run `ashore datasets recover`")]
+
+
+def _check_indices(files: list[Path], known: edits.Edits) -> list[Fault]:
+    counts, removed = Counter(layout.index_of(file.name) for file in files), known.removed
+    end = max([-1, *counts, *removed]) + 1
+    faults = [
+        Fault("episodes", f"episode {index} is missing", _RESTORE)
+        for index in range(end)
+        if index not in counts and index not in removed
+    ]
+    replaced = {int(index): sha256 for edit in known.log for index, sha256 in edit.replaced.items()}
+    left = [file for file in files if layout.index_of(file.name) in removed]
+    left += [file for file in files if replaced.get(layout.index_of(file.name)) == layout.sha256_of(file.name)]
+    faults += [Fault(f"episodes/{file.name}", "compact did not end", "run `ashore datasets recover`") for file in left]
+    twice = sorted(index for index, count in counts.items() if count > 1 and index not in replaced)
     return faults + [Fault("episodes", f"episode {index} is there twice", "move one elsewhere") for index in twice]
 
 
 def _episode_problem(file: Path, contract: Contract | None, contract_sha256: str) -> str | None:
     try:
         data = file.read_bytes()
-        if sha256_hex(data) != layout.sha256_of(file):
+        if sha256_hex(data) != layout.sha256_of(file.name):
             return "its SHA-256 is not the one in its name"
         if contract is None:
             return None
@@ -99,7 +120,7 @@ def _episode_problem(file: Path, contract: Contract | None, contract_sha256: str
         return "it was recorded with another contract"
     return (
         None
-        if head.episode_index == layout.index_of(file)
+        if head.episode_index == layout.index_of(file.name)
         else f"it is episode {head.episode_index} under another name"
     )
 

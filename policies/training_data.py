@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ashore.datasets.contract import Contract
-from ashore.datasets.layout import episode_files
 from ashore.policies.errors import TooFewWindows
 from ashore.policies.policy import Policy
 
@@ -27,8 +26,8 @@ class Windows(Protocol):
     def __len__(self) -> int:
         """Number of windows."""
 
-    def batch(self, indices: Array) -> tuple[Array, Array]:
-        """Gather windows (B,) as obs (B, To, Do) and actions (B, Tp, Da), float32, contract units."""
+    def batch(self, indices: Array) -> tuple[Any, ...]:
+        """Gather windows (B,) as obs (B, To, Do), actions (B, Tp, Da), float32, contract units, and anything more."""
 
 
 @dataclass
@@ -71,7 +70,7 @@ class TrainingData:
 
     def gather(self, indices: Array) -> tuple[Tensor, Tensor]:
         """Gather any windows as tensors: obs (B, To, Do), actions (B, Tp, Da)."""
-        obs, actions = self.windows.batch(indices)
+        obs, actions = self.windows.batch(indices)[:2]
         return torch.from_numpy(np.asarray(obs, np.float32)), torch.from_numpy(np.asarray(actions, np.float32))
 
     def fit(self, policy: Policy, block: int = 4096) -> None:
@@ -110,7 +109,7 @@ def open_stores(paths: Sequence[Path | str], horizons: tuple[int, int, int], see
 
     stores = [EpisodeStore.open(Path(path), readonly=True) for path in paths]
     sampler = WindowSampler(stores, *horizons)
-    return TrainingData(stores[0].contract, sampler, sampler.episode_of, seed=seed)
+    return TrainingData(sampler.contract, sampler, sampler.episode_of, seed=seed)
 
 
 def _evenly(indices: Array, count: int) -> Array:
@@ -120,6 +119,8 @@ def _evenly(indices: Array, count: int) -> Array:
 
 
 def episodes_digest(stores: Sequence[str]) -> str:
-    """Give the SHA-256 of the names of all episodes in these stores' folders; each name holds its content's hash."""
-    names = [path.name for store in stores for path in episode_files(Path(store))]
+    """Give the SHA-256 of what these stores show; each episode's name holds its content's hash."""
+    from ashore.datasets.store import EpisodeStore
+
+    names = [name for store in stores for name in EpisodeStore.open(Path(store), readonly=True).fingerprint()]
     return hashlib.sha256("\n".join(names).encode()).hexdigest()

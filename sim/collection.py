@@ -190,6 +190,7 @@ def _play(simulation: Simulation, seeds: Sequence[int], noise: bool) -> _Record:
 
 def next_attempt(store: EpisodeStore) -> int:
     """The number after the last attempt that was kept: attempts are tried in order, so that none is tried twice."""
-    if not len(store):
+    newest = store.newest_meta()
+    if newest is None:
         return 0
-    return int(store.read_meta(-1).metrics.get("attempt", len(store) - 1.0)) + 1
+    return int(newest.metrics.get("attempt", store.next_index() - 1.0)) + 1

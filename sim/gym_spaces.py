@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from ashore.datasets.contract import DTYPES, Contract, Feature
+from ashore.datasets.contract import Contract, Feature
+from ashore.datasets.features import DTYPES
 from ashore.sim.errors import UnsupportedEnvironment
 
 Array = NDArray[Any]

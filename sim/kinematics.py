@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.errors import UnreadableFile
 from ashore.sim.errors import UnknownModelName
-from ashore.sim.rotations import matrix_from_quat, quat_from_matrix
+from ashore.datasets.rotations import matrix_from_quat, quat_from_matrix
 
 Array = NDArray[Any]
 Vector = tuple[float, ...]

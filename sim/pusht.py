@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.datasets.importers.pusht_contract import BOARD_PX, PUSHT_CONTRACT, keypoints_from_pose
+from ashore.datasets.formats.pusht_contract import BOARD_PX, PUSHT_CONTRACT, keypoints_from_pose
 from ashore.sim.gym_spaces import Begun, Environment
 
 Array = NDArray[Any]

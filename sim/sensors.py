@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.sim.randomization import Draw, stack
-from ashore.sim.rotations import quat_from_vector, quat_multiply, upper_half
+from ashore.datasets.rotations import quat_from_vector, quat_multiply, upper_half
 
 Array = NDArray[Any]
 

@@ -58,12 +58,12 @@ def load_real(path: Path | str) -> RealEpisodes:
 
     folder = Path(path)
     store = EpisodeStore.open(folder, readonly=True)
-    episodes = [store.read(index) for index in range(len(store))]
+    episodes = list(store)
     if not episodes:
         raise UnreadableFile(folder, "at least one real episode", "the store is empty", "Deploy and record some.")
     observations = tuple(store.contract.flatten_observation(episode.observations) for episode in episodes)
     sources = tuple(sorted({episode.meta.source for episode in episodes}))
-    return RealEpisodes(folder.name, store.contract, observations, sources)
+    return RealEpisodes(folder.name, store.contract.without_images(), observations, sources)
 
 
 def load_calibration(run: Path) -> Calibration:

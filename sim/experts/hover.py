@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.sim.interfaces.body_rate import level_rates
-from ashore.sim.rotations import matrix_from_quat, quat_from_vector, quat_multiply
+from ashore.datasets.rotations import matrix_from_quat, quat_from_vector, quat_multiply
 
 Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.sim.rotations import matrix_from_quat
+from ashore.datasets.rotations import matrix_from_quat
 
 Array = NDArray[Any]
 REACH, GRASP, CARRY, RELEASE, RETREAT = range(5)

@@ -11,7 +11,7 @@ import pybullet
 from numpy.typing import NDArray
 
 from ashore.datasets.errors import UnknownName
-from ashore.sim.rotations import upper_half
+from ashore.datasets.rotations import upper_half
 from ashore.sim.twin.motors import MotorBank
 from ashore.sim.twin.scene import LinkIndex, TwinScene, load_scene
 from ashore.sim.twin.servos import ServoBank

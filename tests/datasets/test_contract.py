@@ -47,7 +47,7 @@ def test_a_mismatch_names_both_sides_and_every_field(contract) -> None:
 def test_a_contract_lists_all_its_faults_at_once() -> None:
     bad = Feature("9lives/..", (2,), "m", "base", ("x",), dtype="object", low=(0.0,))
     with pytest.raises(InvalidContract) as caught:
-        Contract("r", "t", (bad,), (), control_hz=0.0)
+        Contract("r", "t", (), (bad,), control_hz=0.0)
     text = str(caught.value)
     assert all(word in text for word in ("9lives", "'object'", "1 names for 2", "low", "at least one", "control_hz"))
 

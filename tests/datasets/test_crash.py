@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import picture_cases
 import pytest
 
 from ashore.datasets.episode import EpisodeMeta
@@ -147,3 +148,32 @@ def test_killed_at_random_moments_nothing_committed_is_lost(
         require_nothing_lost(path, make_episode, require_equal, n_committed, n_open_steps)
         n_committed_in_all += n_committed
     assert n_committed_in_all > 0
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_any_system_call_no_picture_and_no_sample_is_lost(tmp_path, after) -> None:
+    episode = picture_cases.make_episode()
+    number, killed = 0, True
+    while killed:
+        number += 1
+        path = tmp_path / str(number) / "store"
+        store = EpisodeStore.create(path, picture_cases.CONTRACT)
+        store.append(picture_cases.make_episode(1))
+
+        def body(tell, path=path, number=number) -> None:
+            kill_self_at(number, after=after)
+            picture_cases.record(EpisodeStore.open(path), episode, tell).commit()
+            tell(b"c")
+
+        killed, n_committed, n_open_steps = run_killed(body)
+        store = EpisodeStore.open(path)
+        store.recover()
+        assert store.verify() == []
+        picture_cases.require_equal(store.read(0), picture_cases.make_episode(1))
+        assert len(store) >= 1 + n_committed
+        n_steps = len(store.read(1)) if len(store) > 1 else 0
+        assert n_steps >= (len(episode) if n_committed else n_open_steps)
+        if n_steps:
+            for name, frames in store.read(1).images.items():
+                assert frames.stack().tobytes() == episode.images[name].stack()[:n_steps].tobytes()
+    assert number > 60

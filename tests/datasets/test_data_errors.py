@@ -61,7 +61,7 @@ TABLE: list[tuple[errors.AshoreError, str]] = [
         "e.zip is damaged: its SHA-256 is not the one in its name. Expected the bytes that were committed. "
         "Run `ashore datasets verify` to list all damage, and restore the file from a copy.",
     ),
-    (errors.NoSuchEpisode(STORE, 9, 3), "demo/episodes has no episode 9. Valid: 0 to 2."),
+    (errors.NoSuchEpisode(STORE, 9, "0 to 2"), "demo/episodes has no episode 9. Valid: 0 to 2."),
     (
         errors.RecordingEnded("add a step"),
         "cannot add a step: this episode was committed or discarded. Begin another with store.begin(meta).",

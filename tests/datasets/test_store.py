@@ -104,9 +104,8 @@ def test_an_index_outside_names_the_valid_ones(contract, make_episode, store_pat
     with pytest.raises(NoSuchEpisode, match="empty"):
         store.read(0)
     store.append(make_episode())
-    with pytest.raises(NoSuchEpisode, match="0 to 0"):
+    with pytest.raises(NoSuchEpisode, match="Valid: 0"):
         store.read(1)
-    assert len(store.read(-1)) == 5
 
 
 def test_a_readonly_store_takes_no_lock_and_refuses_to_write(contract, make_episode, store_path) -> None:

@@ -3,8 +3,10 @@ import shutil
 import signal
 
 import numpy as np
+import picture_cases
 import pytest
 
+from ashore.datasets.edits import Edit
 from ashore.datasets.episode import EpisodeMeta
 from ashore.datasets.store import EpisodeStore
 from ashore.datasets.verification import verify_store
@@ -28,12 +30,31 @@ def crashed_store(contract, make_episode, store_path) -> EpisodeStore:
     return store
 
 
+@pytest.fixture
+def crashed_store_of_pictures(store_path) -> EpisodeStore:
+    """Pictures, streams, edits, and a recorder that died."""
+    store = EpisodeStore.create(store_path, picture_cases.CONTRACT)
+    for seed in range(3):
+        store.append(picture_cases.make_episode(seed, n_steps=4))
+    store.edit(Edit("delete", "tester", "blurred", (1,)))
+    store.edit(Edit("trim", "tester", "idle", (2,), start=1))
+    child = os.fork()
+    if not child:
+        picture_cases.record(store, picture_cases.make_episode(3, n_steps=2))
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    return store
+
+
+@pytest.mark.parametrize("fixture", ["crashed_store", "crashed_store_of_pictures"])
 @pytest.mark.parametrize("n_flips", [60, pytest.param(2000, marks=pytest.mark.full)])
-def test_every_flipped_bit_in_every_file_is_found(crashed_store, n_flips) -> None:
+def test_every_flipped_bit_in_every_file_is_found(fixture, n_flips, request) -> None:
+    crashed_store = request.getfixturevalue(fixture)
     sound = verify_store(crashed_store.path)
     assert [fault.where for fault in sound] == ["journal/0.journal"]
     files = [file for file in sorted(crashed_store.path.rglob("*")) if file.is_file()]
     assert {file.name for file in files} >= {"store.json", "contract.json", "lock", "0.journal"}
+    assert ("edits.jsonl" in {file.name for file in files}) == (fixture == "crashed_store_of_pictures")
     rng, n_found = np.random.default_rng(0), 0
     for file in files:
         data = file.read_bytes()

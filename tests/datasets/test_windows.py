@@ -47,7 +47,8 @@ def test_windows_are_those_of_the_definition(
             return
         sampler = WindowSampler([store], *horizons)
     assert len(sampler) == len(expected)
-    obs, actions = sampler.batch(np.arange(len(sampler)))
+    obs, actions, images = sampler.batch(np.arange(len(sampler)))
+    assert not images
     assert obs.dtype == actions.dtype == np.float32
     np.testing.assert_array_equal(obs, [window[0] for window in expected])
     np.testing.assert_array_equal(actions, [window[1] for window in expected])

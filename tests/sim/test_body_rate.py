@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from ashore.sim.interfaces.body_rate import BodyRate, level_rates
 from ashore.sim.robots.crazyflie.robot import make
-from ashore.sim.rotations import matrix_from_quat, quat_from_vector, quat_multiply, upper_half
+from ashore.datasets.rotations import matrix_from_quat, quat_from_vector, quat_multiply, upper_half
 
 CARD = make().card
 BODY_RATE = BodyRate.from_spec(CARD.interface)

@@ -17,7 +17,7 @@ from ashore.sim.robots.panda.robot import (
     POSITION_LOW_RAD,
     TOOL_SITE,
 )
-from ashore.sim.rotations import matrix_from_quat, quat_from_matrix
+from ashore.datasets.rotations import matrix_from_quat, quat_from_matrix
 
 CHAIN = chain_from_mjcf(MJCF_PATH, BASE_BODY, TOOL_SITE)
 joints = st.tuples(*(st.floats(low, high) for low, high in zip(POSITION_LOW_RAD, POSITION_HIGH_RAD, strict=True)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
-from ashore.datasets.importers.pusht_contract import PUSHT_CONTRACT, keypoints_from_pose
+from ashore.datasets.formats.pusht_contract import PUSHT_CONTRACT, keypoints_from_pose
 from ashore.policies.evaluation import evaluate
 from ashore.sim.pusht import PUSHT_ID, TEST_SEEDS, start_state
 from ashore.sim.robot import RobotCard

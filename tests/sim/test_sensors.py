@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ashore.sim.randomization import Draw
-from ashore.sim.rotations import quat_from_vector, quat_multiply
+from ashore.datasets.rotations import quat_from_vector, quat_multiply
 from ashore.sim.sensors import Sensors, SensorSpec
 
 PERIOD_S = 0.02

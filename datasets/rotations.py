@@ -73,3 +73,18 @@ def quat_multiply(left_wxyz: Array, right_wxyz: Array) -> Array:
 def upper_half(quat_wxyz: Array) -> Array:
     """Choose the sign of quaternions (..., 4) that has w >= 0: one rotation, one set of numbers."""
     return np.where(quat_wxyz[..., :1] < 0, -quat_wxyz, quat_wxyz)
+
+
+def quat_inverse(quat_wxyz: Array) -> Array:
+    """Invert unit quaternions (..., 4)."""
+    return np.asarray(quat_wxyz * np.array([1.0, -1.0, -1.0, -1.0]))
+
+
+def vector_from_quat(quat_wxyz: Array) -> Array:
+    """Turn unit quaternions (..., 4) into rotation vectors (..., 3) of at most half a turn."""
+    q = upper_half(quat_wxyz)
+    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
+    angle = 2.0 * np.arctan2(sine, q[..., :1])
+    # angle / sin(angle / 2), 2 at zero.
+    scale = np.divide(angle, sine, out=np.full_like(angle, 2.0), where=sine > 1e-12)
+    return np.asarray(scale * q[..., 1:])
