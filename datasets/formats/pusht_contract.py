@@ -7,7 +7,7 @@ Source: Chi et al., Diffusion Policy, RSS 2023.
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.datasets.contract import Contract, Feature
+from ashore.datasets.contract import Contract, Feature, ImageFeature
 
 BOARD_PX = 512.0
 KEYPOINTS_LOCAL_PX = np.array(
@@ -39,6 +39,8 @@ PUSHT_CONTRACT = Contract(
     actions=(Feature("agent_target_px", (2,), "px", "world", ("x", "y"), low=(0.0, 0.0), high=(BOARD_PX, BOARD_PX)),),
     control_hz=10.0,
 )
+PUSHT_CAMERA = ImageFeature("camera", (96, 96, 3), "camera")
+"""The board from above, as recordings show it; the environment gives no picture."""
 
 
 def keypoints_from_pose(
