@@ -15,7 +15,10 @@ from benchmarks.row import Row, table_of, write_rows
 
 BENCHMARKS = {
     "experts": "benchmarks.experts",
+    "import": "benchmarks.imports",
+    "loader": "benchmarks.loader",
     "push_t": "benchmarks.push_t",
+    "recording": "benchmarks.recording",
     "spine": "benchmarks.spine",
 }
 

@@ -49,7 +49,7 @@ def import_recordings(store: Path, progress: Progress) -> Path:
     Raises:
         UnreadableFile: the recordings are neither in $ASHORE_DATA nor in ../shared/data.
     """
-    from ashore.datasets.importers import import_episodes
+    from ashore.datasets.formats import import_episodes
 
     if store.exists():
         return store
@@ -57,7 +57,7 @@ def import_recordings(store: Path, progress: Progress) -> Path:
     if not source.exists():
         way_out = "Set ASHORE_DATA to the folder that holds pusht_human."
         raise UnreadableFile(source, "the human Push-T recordings", "it is not there", way_out)
-    import_episodes("diffusion-policy", source, store, progress)
+    import_episodes("diffusion-policy", source, store, progress=progress)
     return store
 
 

@@ -1,4 +1,4 @@
-"""A contract with two cameras, depth, a fast sensor and an optional feature, and its episodes, for the tests of data."""
+"""A contract with cameras, depth, a fast sensor and an optional feature, and its episodes, for the tests of data."""
 
 from typing import Any
 

@@ -61,6 +61,11 @@ TABLE: list[tuple[errors.AshoreError, str]] = [
         "e.zip is damaged: its SHA-256 is not the one in its name. Expected the bytes that were committed. "
         "Run `ashore datasets verify` to list all damage, and restore the file from a copy.",
     ),
+    (
+        errors.CannotExport("crazyflie", "it is written by its devices alone", ("lerobot", "rosbag2")),
+        "cannot write crazyflie: it is written by its devices alone. Formats that can be written: 'lerobot', "
+        "'rosbag2'. Choose another one, or leave out what it cannot hold.",
+    ),
     (errors.NoSuchEpisode(STORE, 9, "0 to 2"), "demo/episodes has no episode 9. Valid: 0 to 2."),
     (
         errors.RecordingEnded("add a step"),
@@ -75,6 +80,35 @@ TABLE: list[tuple[errors.AshoreError, str]] = [
         errors.InvalidHorizons(2, 4, 4),
         "horizons To=2, Tp=4, Ta=4 do not fit. Expected all at least 1 and To - 1 + Ta <= Tp. "
         "Raise the prediction horizon or lower one of the others.",
+    ),
+    (
+        errors.NoActions(STORE),
+        "demo/episodes is a reference set: its contract lists no actions. Windows for training need both observations "
+        "and actions. Use a store of demonstrations, and give this one to `ashore rank` as what reality looks like.",
+    ),
+    (
+        errors.FeatureMissing(STORE, 3, "wrist"),
+        "episode 3 of demo/episodes lacks the optional feature 'wrist'. Windows are cut from episodes that hold every "
+        "feature asked for. Filter the episodes without it out of the store, or do not ask for it.",
+    ),
+    (
+        errors.InvalidWeights("shares (0, 0)", "at least one above zero"),
+        "no window can be drawn by shares (0, 0). Expected at least one above zero, none negative or infinite, and "
+        "windows where one is above zero. Correct them, or leave them out to see each window once an epoch.",
+    ),
+    (
+        errors.InvalidBatch("300 windows in a batch", "1 to 256, the windows that there are"),
+        "no batch can be made: 300 windows in a batch. Expected 1 to 256, the windows that there are. "
+        "Correct the size, buffers or state.",
+    ),
+    (
+        errors.InvalidEdit(STORE, "delete episodes", ["episode 12: not in the store; valid: 0 to 9"]),
+        "cannot delete episodes in demo/episodes:\n  episode 12: not in the store; valid: 0 to 9\nNothing was changed. "
+        "`ashore datasets info` lists the episodes, `ashore datasets log` the edits.",
+    ),
+    (
+        errors.InvalidSelection(["draw 'frictoin': no episode has it"]),
+        "the selection has 1 fault(s):\n  draw 'frictoin': no episode has it\nCorrect these and select again.",
     ),
 ]
 
