@@ -11,6 +11,10 @@ def say(text: str) -> None:
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
+PIPED_WIDTH = 200
+"""Columns of a table that goes into a file or a pipe, so that names stay whole there."""
+
+
 def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under headings; columns that hold a number are set to the right."""
     table = Table(title=title, title_justify="left")
@@ -20,7 +24,10 @@ def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(heading, justify="right" if is_numeric else "left", overflow="fold")
     for line in lines:
         table.add_row(*(figure(value) for value in line))
-    Console().print(table, markup=False, highlight=False)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, PIPED_WIDTH))
+    console.print(table, markup=False, highlight=False)
 
 
 def figure(value: object) -> str:

@@ -1,15 +1,25 @@
-"""`ashore doctor`: what this machine has, and what to do about what it lacks."""
+"""`ashore doctor`: what this machine has, and what to do about what it lacks; `ashore doctor data`, of a store."""
 
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata, util
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import OmitArgPrefixes, subcommand
+
+from ashore.cli.doctor_data import Data
 
 State = Literal["good", "absent", "broken"]
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "importlinter": "import-linter", "gym_pusht": "gym-pusht"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python",
+    "yaml": "pyyaml",
+    "importlinter": "import-linter",
+    "gym_pusht": "gym-pusht",
+}
 """Names of distributions that differ from what is imported."""
 LIGHT = ("numpy", "onnxruntime", "rich", "tyro", "yaml", "zarr")
 
@@ -25,7 +35,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Doctor:
+class Machine:
     """Look at this machine: Python, packages by extra, ROS 2, rendering. Exit code 1 where something is broken.
 
     What is merely not installed is no fault: each extra is needed by some commands only.
@@ -39,6 +49,26 @@ class Doctor:
         rows = [(finding.topic, finding.name, finding.state, finding.detail) for finding in findings]
         show_table("doctor", ("what", "name", "state", "detail"), rows)
         return 1 if any(finding.state == "broken" for finding in findings) else 0
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Look at this machine, or with `data` at a store's data. Exit code 1 where something is wrong.
+
+    For example:
+
+      ashore doctor
+      ashore doctor data out/arm
+    """
+
+    what: OmitArgPrefixes[
+        Annotated[Machine, subcommand("machine", prefix_name=False)]
+        | Annotated[Data, subcommand("data", prefix_name=False)]
+    ] = field(default_factory=Machine)
+
+    def run(self) -> int:
+        """Examine what was asked for."""
+        return self.what.run()
 
 
 def _python() -> Iterator[Finding]:

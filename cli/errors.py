@@ -7,7 +7,8 @@ from ashore.datasets.errors import AshoreError, closest, quoted
 
 EXTRAS = {
     "train": ("accelerate", "diffusers", "onnx", "onnxscript", "safetensors", "scipy", "tensorboard", "torch"),
-    "sim": ("gymnasium", "imageio", "matplotlib", "mujoco", "PIL", "pybullet"),
+    "sim": ("cv2", "gymnasium", "imageio", "matplotlib", "mujoco", "PIL", "pybullet"),
+    "formats": ("apsw", "av", "h5py", "pyarrow", "rosbags"),
     "ros": (
         "diagnostic_msgs",
         "geometry_msgs",

@@ -41,9 +41,9 @@ COMMANDS = {
     "export": Entry("export:Export", "write a policy as a bundle that needs numpy and ONNX Runtime alone"),
     "deploy": Entry("deploy:Deploy", "run a bundle on a robot or its twin over ROS 2"),
     "replay": Entry("replay:Replay", "render a recorded episode as a GIF"),
-    "datasets": Entry("datasets:Datasets", "look at, verify, recover or import episode stores"),
+    "datasets": Entry("datasets:Datasets", "look at, curate, divide, join, import and export episode stores"),
     "plan": Entry("plan:Plan", "print the processes of a deployment"),
-    "doctor": Entry("doctor:Doctor", "look at this machine: packages, ROS 2, rendering"),
+    "doctor": Entry("doctor:Doctor", "look at this machine: packages, ROS 2, rendering; or at a store's data"),
 }
 HELP = """
 Takes a robot policy from demonstrations in simulation to a robot, with evidence at every step.

@@ -13,7 +13,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
 from types import TracebackType
@@ -26,27 +25,14 @@ from ashore.datasets.durable import seal, sha256_hex, storing, sync_folder, unse
 from ashore.datasets.edits import Edit, Edits, append_edit, drop_torn, ranges, read_edits
 from ashore.datasets.episode import Episode, EpisodeMeta
 from ashore.datasets.errors import AshoreError, DamagedFile, NoSuchEpisode, NotAStore, ReadOnlyStore, StoreExists
-from ashore.datasets.journal import Journal, JournalContent, read_journal
+from ashore.datasets.journal import Journal
 from ashore.datasets.lock import WriterLock
 from ashore.datasets.progress import Progress, silent
 from ashore.datasets.recording import EpisodeWriter
+from ashore.datasets.recovery import Recovered, recover_journal
 from ashore.datasets.verification import Fault, verify_store
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """What became of one abandoned journal."""
-
-    journal: str
-    n_steps: int
-    torn_bytes: int
-    """Bytes of a step that had not been written whole, dropped."""
-    episode_index: int | None
-    """The episode it is now, or None where it held no step."""
-    was_committed: bool = False
-    """Whether the recorder died after the commit, so that only the journal was left to delete."""
 
 
 class EpisodeStore:
@@ -63,6 +49,7 @@ class EpisodeStore:
         self._readonly = readonly
         self._lock = WriterLock(path / "lock")
         self._recording: set[Path] = set()
+        self._indices: tuple[int, ...] | None = None
         self.reload()
 
     @classmethod
@@ -299,7 +286,13 @@ class EpisodeStore:
                 leftover.unlink(missing_ok=True)
             self.edits = drop_torn(self.path, self.edits)
             self._finish_compacting()
-            return [self._recover(journal) for journal in self.abandoned_journals()]
+            return [recover_journal(self, journal) for journal in self.abandoned_journals()]
+
+    def holds(self, index: int, episode: Episode) -> bool:
+        """Whether this very episode, number by number, was committed at an index."""
+        if index not in self._names:
+            return False
+        return read_head(self._place(index)).sha256 == digests(index, arrays_of(episode))
 
     def verify(self, progress: Progress = silent) -> list[Fault]:
         """Read everything and list what is damaged, missing, superfluous or left over; empty where all is well."""
@@ -319,7 +312,7 @@ class EpisodeStore:
     def _show(self) -> None:
         deleted = self.edits.deletions
         self._shown = sorted(index for index in self._names if index not in deleted)
-        self._indices: tuple[int, ...] | None = None
+        self._indices = None
 
     def _finish_compacting(self) -> None:
         """Cut what compact says was cut, and delete the files of what is gone."""
@@ -390,23 +383,3 @@ class EpisodeStore:
         journal = Journal(folder / f"{max(taken, default=-1) + 1}.journal")
         self._recording.add(journal.path)
         return journal
-
-    def _recover(self, journal: Path) -> Recovered:
-        content = read_journal(journal, self.contract, self.contract_sha256)
-        index, was_committed = None, False
-        if content is not None and len(content.rows):
-            meta = content.seal.meta if content.seal else replace(content.meta, truncated=True)
-            episode = content.episode(self.contract, meta)
-            was_committed = self._is_committed(content, episode)
-            index = content.seal.episode_index if content.seal and was_committed else self.append(episode)
-        journal.unlink()
-        n_steps, torn = (len(content.rows), content.torn_bytes) if content else (0, 0)
-        return Recovered(journal.name, n_steps, torn, index, was_committed)
-
-    def _is_committed(self, content: JournalContent, episode: Episode) -> bool:
-        if content.seal is None:
-            return False
-        index = content.seal.episode_index
-        if index not in self._names:
-            return False
-        return read_head(self._place(index)).sha256 == digests(index, arrays_of(episode))

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.errors import UnreadableFile
-from ashore.sim.errors import UnknownModelName
 from ashore.datasets.rotations import matrix_from_quat, quat_from_matrix
+from ashore.sim.errors import UnknownModelName
 
 Array = NDArray[Any]
 Vector = tuple[float, ...]

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.sim.randomization import Draw, stack
 from ashore.datasets.rotations import quat_from_vector, quat_multiply, upper_half
+from ashore.sim.randomization import Draw, stack
 
 Array = NDArray[Any]
 

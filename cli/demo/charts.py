@@ -14,6 +14,8 @@ INK, MUTED, GRID = "#1c2733", "#67788a", "#e3e8ee"
 BLUE, ORANGE, GREEN, GREY = "#2f6fde", "#e07a2f", "#2c9a6b", "#a9b6c4"
 STYLE: Any = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "ashore",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 10,
     "text.color": INK,
@@ -47,7 +49,7 @@ class Rate:
 
 def success_bars(rates: Sequence[Rate]) -> str:
     """Draw success rates as horizontal bars with their 95 % intervals."""
-    figure, axes = _figure(6.4, 0.55 * len(rates) + 0.7)
+    figure, axes = make_figure(6.4, 0.55 * len(rates) + 0.7)
     position = np.arange(len(rates))[::-1]
     values = np.array([rate.value for rate in rates])
     whiskers = np.array([[rate.value - rate.low, rate.high - rate.value] for rate in rates]).T
@@ -59,12 +61,12 @@ def success_bars(rates: Sequence[Rate]) -> str:
     axes.set_xlim(0, 1)
     axes.set_xticks(np.linspace(0, 1, 6), [f"{tick:.0%}" for tick in np.linspace(0, 1, 6)])
     axes.grid(visible=False, axis="y")
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def learning_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
     """Draw training losses over updates, {name: (updates, losses)}, on a logarithmic loss axis."""
-    figure, axes = _figure(6.4, 3.0)
+    figure, axes = make_figure(6.4, 3.0)
     colours = (BLUE, ORANGE, GREY, INK, GREEN)
     for colour, (name, (updates, losses)) in zip(colours, curves.items(), strict=False):
         axes.plot(updates, losses, label=name, color=colour, linewidth=1.6)
@@ -72,12 +74,12 @@ def learning_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]
     axes.set_xlabel("updates")
     axes.set_ylabel("training loss")
     axes.legend(frameon=False, ncols=2)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def histogram(values: Sequence[float], xlabel: str, marks: Mapping[str, float]) -> str:
     """Draw a histogram of values up to just past their 99.5th percentile, with named vertical marks."""
-    figure, axes = _figure(6.4, 2.4)
+    figure, axes = make_figure(6.4, 2.4)
     data = np.asarray(values, dtype=float)
     top = max([float(np.percentile(data, 99.5)), *marks.values()]) * 1.08
     axes.hist(np.clip(data, None, top), bins=60, color=BLUE, alpha=0.85)
@@ -86,12 +88,12 @@ def histogram(values: Sequence[float], xlabel: str, marks: Mapping[str, float]) 
         axes.text(mark, axes.get_ylim()[1] * 0.96, f" {name} {mark:.2f}", color=ORANGE, va="top")
     axes.set_xlabel(xlabel)
     axes.set_ylabel("count")
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def jitter(errors: Mapping[str, Sequence[float]], xlabel: str) -> str:
     """Draw the share of periods whose error exceeds a value, one line a source, both axes logarithmic."""
-    figure, axes = _figure(6.4, 2.8)
+    figure, axes = make_figure(6.4, 2.8)
     for colour, (name, values) in zip((BLUE, GREY, ORANGE), errors.items(), strict=False):
         ordered = np.sort(np.abs(np.asarray(values, dtype=float)))
         share = 1.0 - np.arange(len(ordered)) / len(ordered)
@@ -103,12 +105,12 @@ def jitter(errors: Mapping[str, Sequence[float]], xlabel: str) -> str:
     axes.set_xlabel(xlabel)
     axes.set_ylabel("share of periods above")
     axes.legend(frameon=False)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def ranking_scatter(scores: Mapping[str, float], harsh: Mapping[str, Rate]) -> str:
     """Draw each policy's ranking score against its success on the harsh twin, which the score has not seen."""
-    figure, axes = _figure(6.4, 3.2)
+    figure, axes = make_figure(6.4, 3.2)
     for name, score in scores.items():
         rate = harsh[name]
         whisker = [[max(rate.value - rate.low, 0)], [max(rate.high - rate.value, 0)]]
@@ -118,17 +120,19 @@ def ranking_scatter(scores: Mapping[str, float], harsh: Mapping[str, Rate]) -> s
     axes.set_ylim(-0.03, 1.06)
     axes.set_xlabel("ranking score")
     axes.set_ylabel("success on the harsh twin")
-    return _svg(figure)
+    return to_svg(figure)
 
 
-def _figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+def make_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+    """Begin a chart in the report's style."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         axes = figure.add_subplot()
     return figure, axes
 
 
-def _svg(figure: Figure) -> str:
+def to_svg(figure: Figure) -> str:
+    """Write a chart as SVG that stands in a page by itself; the same chart gives the same text."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})

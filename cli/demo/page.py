@@ -18,7 +18,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Picture:
-    """One chart (SVG text) or clip (GIF bytes) with the sentence below it."""
+    """One chart (SVG text), clip (GIF bytes) or picture (PNG bytes) with the sentence below it."""
 
     body: str | bytes
     caption: str
@@ -42,6 +42,8 @@ class Section:
     pictures: Sequence[Picture] = ()
     grid: Grid | None = None
     note: str = ""
+    is_wide: bool = False
+    """Whether each picture takes the whole width, one below the other."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,12 @@ def write_page(path: Path, page: Page) -> None:
 
 def _section(section: Section) -> str:
     pictures = "".join(_figure(picture) for picture in section.pictures)
-    parts = [f"<h2>{escape(section.heading)}</h2>", f"<p>{escape(section.text)}</p>"]
-    if pictures:
+    parts = [f"<h2>{escape(section.heading)}</h2>"]
+    if section.text:
+        parts.append(f"<p>{escape(section.text)}</p>")
+    if pictures and section.is_wide:
+        parts.append(f'<div class="wide">{pictures}</div>')
+    elif pictures:
         parts.append(f'<div class="pair">{pictures}</div>' if len(section.pictures) > 1 else pictures)
     if section.grid is not None:
         parts.append(_table(section.grid))
@@ -85,7 +91,8 @@ def _section(section: Section) -> str:
 def _figure(picture: Picture) -> str:
     if isinstance(picture.body, bytes):
         data = base64.b64encode(picture.body).decode()
-        body = f'<img alt="{escape(picture.caption)}" src="data:image/gif;base64,{data}">'
+        kind = "png" if picture.body.startswith(b"\x89PNG") else "gif"
+        body = f'<img alt="{escape(picture.caption)}" src="data:image/{kind};base64,{data}">'
     else:
         body = picture.body
     return f"<figure>{body}<figcaption>{escape(picture.caption)}</figcaption></figure>"

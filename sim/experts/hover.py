@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.sim.interfaces.body_rate import level_rates
 from ashore.datasets.rotations import matrix_from_quat, quat_from_vector, quat_multiply
+from ashore.sim.interfaces.body_rate import level_rates
 
 Array = NDArray[Any]
 

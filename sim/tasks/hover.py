@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract, Feature
 from ashore.datasets.errors import UnknownName
+from ashore.datasets.rotations import matrix_from_quat, quat_from_vector, quat_multiply, upper_half
 from ashore.sim.engine import Engine
 from ashore.sim.experts.hover import HoverExpert, HoverExpertConfig
 from ashore.sim.injection import Injection
 from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Target, Uniform, stack
 from ashore.sim.robots.crazyflie.robot import COMMAND_HZ, make
-from ashore.datasets.rotations import matrix_from_quat, quat_from_vector, quat_multiply, upper_half
 from ashore.sim.sensors import SensorSpec
 from ashore.sim.task import Task
 

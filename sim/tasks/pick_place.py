@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract, Feature
 from ashore.datasets.errors import UnknownName
+from ashore.datasets.rotations import upper_half
 from ashore.sim.engine import Engine
 from ashore.sim.experts.pick_place import PickPlaceExpert, PickPlaceExpertConfig
 from ashore.sim.injection import Injection
 from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Scattered, Target, Uniform, stack
 from ashore.sim.robots.panda.robot import FINGERS, GRIPPER_M, HOME_RAD, JOINTS, actions, gripper_width, make
-from ashore.datasets.rotations import upper_half
 from ashore.sim.sensors import SensorSpec
 from ashore.sim.task import Task
 

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ashore.datasets.rotations import matrix_from_quat, quat_from_vector, quat_multiply, upper_half
 from ashore.sim.interfaces.body_rate import BodyRate, level_rates
 from ashore.sim.robots.crazyflie.robot import make
-from ashore.datasets.rotations import matrix_from_quat, quat_from_vector, quat_multiply, upper_half
 
 CARD = make().card
 BODY_RATE = BodyRate.from_spec(CARD.interface)

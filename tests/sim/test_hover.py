@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ashore.datasets.errors import UnknownName
+from ashore.datasets.rotations import matrix_from_quat, quat_from_vector
 from ashore.sim.interfaces import make_interface
 from ashore.sim.randomization import LEVELS, draw_episodes
-from ashore.datasets.rotations import matrix_from_quat, quat_from_vector
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks.hover import START, Hover, HoverJudge, HoverRules
 from ashore.sim.world import World

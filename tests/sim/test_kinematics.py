@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ashore.datasets.errors import UnreadableFile
+from ashore.datasets.rotations import matrix_from_quat, quat_from_matrix
 from ashore.sim.errors import UnknownModelName
 from ashore.sim.kinematics import Chain, chain_from_mjcf
 from ashore.sim.robots.panda.robot import (
@@ -17,7 +18,6 @@ from ashore.sim.robots.panda.robot import (
     POSITION_LOW_RAD,
     TOOL_SITE,
 )
-from ashore.datasets.rotations import matrix_from_quat, quat_from_matrix
 
 CHAIN = chain_from_mjcf(MJCF_PATH, BASE_BODY, TOOL_SITE)
 joints = st.tuples(*(st.floats(low, high) for low, high in zip(POSITION_LOW_RAD, POSITION_HIGH_RAD, strict=True)))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ashore.sim.randomization import Draw
 from ashore.datasets.rotations import quat_from_vector, quat_multiply
+from ashore.sim.randomization import Draw
 from ashore.sim.sensors import Sensors, SensorSpec
 
 PERIOD_S = 0.02

@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 
+from ashore.datasets.rotations import matrix_from_quat
 from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
 from ashore.sim.robots import make_robot
 from ashore.sim.robots.panda.robot import HOME_RAD
-from ashore.datasets.rotations import matrix_from_quat
 
 CARD = make_robot("panda").card
 INTERFACE = make_interface(CARD.interface)
