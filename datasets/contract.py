@@ -100,6 +100,11 @@ class Contract:
         """The same contract for who sees no pictures."""
         return replace(self, images=())
 
+    def as_reference(self) -> Self:
+        """What a reference set of this robot shows: the observations at the steps, however they came there."""
+        seen = tuple(replace(feature, align=None, rate_hz=None) for feature in self.observations)
+        return replace(self, observations=seen, actions=(), images=())
+
     @cached_property
     def observation_slices(self) -> dict[str, slice]:
         """Where each observation lies in the flat (Do,) vector."""

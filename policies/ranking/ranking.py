@@ -127,9 +127,12 @@ def _check(candidates: Sequence[_Candidate], real: RealEpisodes | None) -> None:
     first = candidates[0]
     others = [(candidate.name, candidate.planner.contract) for candidate in candidates[1:]]
     others += [(f"the real episodes {real.name}", real.contract)] if real is not None else []
-    faults = [
-        f"{first.name} and {name}: {d}" for name, other in others for d in first.planner.contract.differences(other)
-    ]
+    faults = []
+    for name, other in others:
+        ours = first.planner.contract
+        if not other.actions:
+            ours, other = ours.as_reference(), other.as_reference()
+        faults += [f"{first.name} and {name}: {d}" for d in ours.differences(other)]
     if faults:
         raise CannotRank(faults)
 

@@ -143,6 +143,18 @@ def test_what_cannot_be_ranked_is_refused(runs: dict[str, Path], tmp_path: Path,
         rank([run], tmp_path / "empty", CONFIG, simulation=ground)
 
 
+def test_a_reference_set_without_actions_shows_what_reality_looks_like(
+    runs: dict[str, Path], reality: Path, ranking: Ranking, tmp_path: Path
+) -> None:
+    seen = EpisodeStore.open(reality)
+    contract = replace(seen.contract, actions=())
+    with EpisodeStore.create(tmp_path / "flights", contract) as store:
+        for episode in seen:
+            store.append(replace(episode, contract=contract, actions={}))
+    alone = rank([runs["nearby"], runs["everywhere"]], store.path, CONFIG, simulation=PointSimulation(30, HZ))
+    assert [policy.score_real for policy in alone.policies] == [policy.score_real for policy in ranking.policies]
+
+
 def test_real_windows_are_cut_at_planning_times(reality: Path) -> None:
     episodes = load_real(reality)
     windows = episodes.windows(2, 4)
