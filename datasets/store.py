@@ -237,7 +237,7 @@ class EpisodeStore:
                 if self.edits.trim_of(index, layout.sha256_of(name)) is not None
             }
             gone = sorted(self.edits.deletions)
-            replaced = {str(index): sha256 for index, sha256 in trims.items() if index not in gone}
+            replaced = {str(index): sha256 for index, sha256 in trims.items() if index not in self.edits.deletions}
             self.edit(Edit("compact", who, why, tuple(gone), replaced=replaced))
             self.reload()
             self._finish_compacting()
@@ -367,13 +367,11 @@ class EpisodeStore:
                 aside.unlink(missing_ok=True)
 
     def _note(self, index: int, name: str) -> None:
-        """Show a committed episode; a new one has the highest index, so that nothing is sorted again."""
-        is_new, self._names[index] = index >= self._next_index, name
-        if is_new:
+        """Show a committed episode; a new one has the highest index, one that was cut keeps its own: nothing to sort."""
+        self._names[index] = name
+        if index >= self._next_index:
             self._next_index, self._indices = index + 1, None
             self._shown.append(index)
-        else:
-            self._show()
 
     def _make_journal(self) -> Journal:
         folder = self.path / "journal"
