@@ -14,15 +14,18 @@ from ashore.datasets.durable import sha256_hex
 from ashore.datasets.store import EpisodeStore
 
 CHILD = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from ashore.datasets.store import EpisodeStore
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak_kb():  # not ru_maxrss, which counts the process that this one was forked from
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+before = peak_kb()
 began_s = time.perf_counter()
 store = EpisodeStore.open(Path(sys.argv[1]), readonly=True)
 count, newest = len(store), len(store.read(store.indices[-1]))
 took_s = time.perf_counter() - began_s
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = peak_kb()
 print(json.dumps({"count": count, "steps": newest, "grown_kb": peak - before, "peak_kb": peak, "took_s": took_s}))
 """
 
