@@ -367,7 +367,7 @@ class EpisodeStore:
                 aside.unlink(missing_ok=True)
 
     def _note(self, index: int, name: str) -> None:
-        """Show a committed episode; a new one has the highest index, one that was cut keeps its own: nothing to sort."""
+        """Show a committed episode: a new one has the highest index, a cut one keeps its own, so nothing is sorted."""
         self._names[index] = name
         if index >= self._next_index:
             self._next_index, self._indices = index + 1, None
