@@ -31,7 +31,7 @@ def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
 def _one_task(name: str, n_episodes: int, progress: Progress) -> list[Row]:
     task = make_task(name)
     n_parallel = min(n_episodes, PARALLEL)
-    simulation = Simulation(task, World(task.scene_path(), n_parallel), task.randomization("wide"))
+    simulation = Simulation(task, World(task.scene(), n_parallel), task.randomization("wide"))
     success, errors, wall_s = [], [], 0.0
     for start in range(0, n_episodes, n_parallel):
         began_s = time.perf_counter()

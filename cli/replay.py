@@ -90,13 +90,13 @@ def _stage(
         from ashore.sim.twin.engine import TwinEngine
         from ashore.sim.twin.rendering import make_camera
 
-        twin = TwinEngine(task.scene_path(), 1)
+        twin = TwinEngine(task.scene(), 1)
         twin_camera = make_camera(twin.model, size_px=size_px)
         return twin, lambda: twin_camera.render(twin), twin.close
     from ashore.sim.rendering import WorldCamera
     from ashore.sim.world import World
 
-    world = World(task.scene_path(), 1, n_threads=1)
+    world = World(task.scene(), 1, n_threads=1)
     camera = WorldCamera(world, size_px)
     return world, camera.render, camera.close
 

@@ -106,7 +106,7 @@ def collect(
     if n_missing <= 0:
         return Collected(0, 0, 0.0)
     n_parallel = -(-n_missing // -(-n_missing // PARALLEL))
-    simulation = Simulation(task, World(task.scene_path(), n_parallel), randomization)
+    simulation = Simulation(task, World(task.scene(), n_parallel), randomization)
     first = attempt = next_attempt(store)
     with store:
         while len(store) < n_episodes:

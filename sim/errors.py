@@ -94,3 +94,15 @@ class NoSimulations(AshoreError):
 
     def __init__(self, n: int) -> None:
         super().__init__(f"{n} episodes at once were asked for. Expected at least 1. Ask for one episode or more.")
+
+
+class InvalidRobotFile(AshoreError):
+    """A robot's file that breaks its schema or does not fit its model; lists every fault."""
+
+    def __init__(self, where: Path | str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the robot file {where} has {len(faults)} fault(s):\n{lines}\n"
+            "The keys are described in sim/arm.py; start from sim/robots/panda/robot.yaml, and try it with "
+            "ashore doctor robot."
+        )

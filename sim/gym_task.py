@@ -79,6 +79,10 @@ class GymJudge:
         """Whether each environment ended its episode (N,) bool; its time limit apart."""
         return self._terminated.copy()
 
+    def progress(self) -> Array:
+        """Largest reward so far of each episode (N,), held between 0 and 1."""
+        return np.clip(np.where(np.isfinite(self._best), self._best, 0.0), 0.0, 1.0)
+
     def metrics(self) -> dict[str, Array]:
         """Largest reward (Push-T's published score), return and length of each episode, each (N,)."""
         best = np.where(np.isfinite(self._best), self._best, 0.0)

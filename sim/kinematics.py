@@ -6,8 +6,7 @@ A chain is plain data (JSON), read once from the robot's MJCF; batches of joint 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,9 @@ from numpy.typing import NDArray
 from ashore.datasets.errors import UnreadableFile
 from ashore.datasets.rotations import matrix_from_quat, quat_from_matrix
 from ashore.sim.errors import UnknownModelName
+
+if TYPE_CHECKING:
+    from mujoco import MjModel
 
 Array = NDArray[Any]
 Vector = tuple[float, ...]
@@ -132,11 +134,11 @@ class Chain:
         return matrix @ tool_matrix, pos + matrix @ tool_pos, origins, directions
 
 
-def chain_from_mjcf(path: Path | str, base: str, tool: str) -> Chain:
-    """Read the chain of hinges between a body and a site of an MJCF file; MuJoCo is loaded here.
+def chain_from_model(model: "MjModel", base: str, tool: str) -> Chain:
+    """Read the chain of hinges between a body and a site of a MuJoCo model.
 
     Args:
-        path: the MJCF.
+        model: compiled MJCF.
         base: body in whose frame the tool's pose is told.
         tool: site whose frame is the tool's.
 
@@ -145,7 +147,6 @@ def chain_from_mjcf(path: Path | str, base: str, tool: str) -> Chain:
     """
     import mujoco
 
-    model = mujoco.MjModel.from_xml_path(str(path))
     bodies = [model.body(i).name for i in range(model.nbody)]
     sites = [model.site(i).name for i in range(model.nsite)]
     if base not in bodies:

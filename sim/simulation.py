@@ -54,6 +54,10 @@ class SoundJudge:
         """Whether the episode ended of itself, or its simulation became unstable (N,) bool."""
         return self._judge.terminated() | self._unsound
 
+    def progress(self) -> Array:
+        """How far each task has come (N,), from 0 to 1; an unstable simulation has come nowhere."""
+        return np.where(self._unsound, 0.0, self._judge.progress())
+
     def metrics(self) -> dict[str, Array]:
         """The task's figures of each episode, {name: (N,)}."""
         return self._judge.metrics()
@@ -162,4 +166,4 @@ def make_simulation(task_name: str, n: int, level: str = "wide", n_threads: int 
     from ashore.sim.world import World
 
     task = make_task(task_name)
-    return Simulation(task, World(task.scene_path(), n, n_threads), task.randomization(level))
+    return Simulation(task, World(task.scene(), n, n_threads), task.randomization(level))

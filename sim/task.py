@@ -5,8 +5,7 @@ A task says everything in engine-neutral words, so that MuJoCo and the PyBullet 
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,9 @@ from ashore.sim.injection import Injection
 from ashore.sim.randomization import Draw, Randomization
 from ashore.sim.robot import Robot
 from ashore.sim.sensors import SensorSpec
+
+if TYPE_CHECKING:
+    from mujoco import MjSpec
 
 Array = NDArray[Any]
 
@@ -33,6 +35,9 @@ class Judge(Protocol):
 
     def terminated(self) -> Array:
         """Whether the episode ended of itself, by success that will stay or by a crash (N,) bool."""
+
+    def progress(self) -> Array:
+        """How far each task has come (N,), from 0 at worst to 1 when done: the shaped reward."""
 
     def metrics(self) -> dict[str, Array]:
         """Named figures of each episode, {name: (N,)}, units in the names."""
@@ -56,8 +61,8 @@ class Task(ABC):
     """Time limit of an episode."""
 
     @abstractmethod
-    def scene_path(self) -> Path:
-        """The MJCF of the whole scene, robot included."""
+    def scene(self) -> "MjSpec":
+        """The whole scene, robot included; a new one each time, for the caller to change and compile."""
 
     @abstractmethod
     def randomization(self, level: str) -> Randomization:

@@ -4,7 +4,6 @@ Same seed, same draw, same result, bit for bit, whatever N or the number of thre
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from ashore.sim.errors import NoSimulations, UnknownModelName
 from ashore.sim.randomization import Draw, Randomization, Target, drawn
+from ashore.sim.scene import Scene, as_spec
 
 Array = NDArray[Any]
 VELOCITY, NOTHING = mujoco.mjtStage.mjSTAGE_VEL, mujoco.mjtStage.mjSTAGE_NONE
@@ -35,10 +35,10 @@ CONTACT_FOUND = (1, 0, 1)
 class World:
     """N simulations, stepped in C by n_threads threads (0: all cores)."""
 
-    def __init__(self, scene_path: Path | str, n: int, n_threads: int = 0) -> None:
+    def __init__(self, scene: Scene, n: int, n_threads: int = 0) -> None:
         if n < 1:
             raise NoSimulations(n)
-        self.model = _model_with_contact_sensors(scene_path)
+        self.model = _model_with_contact_sensors(scene)
         self.n = n
         self.timestep_s = float(self.model.opt.timestep)
         self._batch = batch.Batch(self.model, nsim=n, nthread=n_threads)
@@ -240,9 +240,9 @@ class World:
         return slice(qpos, qpos + 7), slice(dof, dof + 6)
 
 
-def _model_with_contact_sensors(scene_path: Path | str) -> mujoco.MjModel:
+def _model_with_contact_sensors(scene: Scene) -> mujoco.MjModel:
     """Compile a scene, with one sensor for each moving body that can touch something; sensors change no motion."""
-    spec = mujoco.MjSpec.from_file(str(scene_path))
+    spec = as_spec(scene)
     for body in spec.bodies[1:]:
         if any(geom.contype or geom.conaffinity for geom in body.geoms):
             spec.add_sensor(

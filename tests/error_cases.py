@@ -41,6 +41,7 @@ CASES: tuple[AshoreError, ...] = (
     datasets.InvalidSelection(["draw 'frictoin': no episode has it; valid: 'friction'. Did you mean 'friction'?"]),
     sim.UnsupportedModel(["joint 'ball1': type ball; valid: hinge, slide, free"]),
     sim.InvalidProfile("mine.yaml", ["frictoin: unknown key. Did you mean 'friction'?"]),
+    sim.InvalidRobotFile("my_arm.yaml", ["tool: the model has no 'tpc'; valid: 'tcp'. Did you mean 'tcp'?"]),
     sim.MissingEnvironment("gym_pusht/PushT-v9", "no such version", ["gym_pusht/PushT-v0"]),
     sim.UnsupportedEnvironment("Taxi-v3", ["action space: Discrete"]),
     sim.UnknownModelName("body", "objekt", ["object", "goal"]),

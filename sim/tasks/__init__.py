@@ -1,26 +1,42 @@
 """Tasks by name; each is a module with its judge and, beside it, its MJCF scene."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 from ashore.datasets.errors import UnknownName
 from ashore.sim.task import Task
 
-TASKS: Mapping[str, tuple[str, str]] = {
+ARM_TASKS: Mapping[str, tuple[str, str]] = {
     "arm/pick-place": ("ashore.sim.tasks.pick_place", "PickPlace"),
+}
+"""Name of a task of any arm to module and class; `arm/pick-place@ur5e` names another arm than the usual one."""
+TASKS: Mapping[str, tuple[str, str]] = {
+    **ARM_TASKS,
     "quadrotor/hover": ("ashore.sim.tasks.hover", "Hover"),
 }
-"""Name of the task to module and class."""
+"""Name of every task to module and class."""
 
 
 def make_task(name: str) -> Task:
-    """Make a task.
+    """Make a task, such as arm/pick-place, arm/pick-place@ur5e or arm/pick-place@my_arm/robot.yaml.
 
     Raises:
-        UnknownName: there is no such task; gives the closest.
+        UnknownName: there is no such task, or no such arm; gives the closest.
+        UnreadableFile, InvalidRobotFile: the arm's file does not say what is needed.
     """
-    if name not in TASKS:
-        raise UnknownName("task", name, sorted(TASKS))
-    module, member = TASKS[name]
-    make: Callable[[], Task] = getattr(import_module(module), member)
-    return make()
+    title, at, arm = name.partition("@")
+    if title not in TASKS:
+        raise UnknownName("task", title, sorted(TASKS))
+    if at and title not in ARM_TASKS:
+        raise UnknownName("task of an arm", title, sorted(ARM_TASKS))
+    module, member = TASKS[title]
+    make: type[Any] = getattr(import_module(module), member)
+    task: Task
+    if at:
+        from ashore.sim.robots import make_arm
+
+        task = make(make_arm(arm))
+    else:
+        task = make()
+    return task

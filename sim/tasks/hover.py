@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from ashore.sim.experts.hover import HoverExpert, HoverExpertConfig
 from ashore.sim.injection import Injection
 from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Target, Uniform, stack
 from ashore.sim.robots.crazyflie.robot import COMMAND_HZ, make
+from ashore.sim.scene import load_spec
 from ashore.sim.sensors import SensorSpec
 from ashore.sim.task import Task
 
@@ -85,6 +87,11 @@ class HoverJudge:
         """Whether the episode ended in a crash (N,) bool; holding ends with the time limit alone."""
         return self._crashed.copy()
 
+    def progress(self) -> Array:
+        """Nearness to the goal now (N,): 1 within max_error_m, half at twice that, 0 after a crash."""
+        reach, away = self._rules.max_error_m, np.maximum(self._distance_m[-1] - self._rules.max_error_m, 0.0)
+        return np.where(self._crashed, 0.0, reach / (reach + away))
+
     def metrics(self) -> dict[str, Array]:
         """Mean distance to the goal over the last seconds, and whether it crashed (1) or not (0), each (N,)."""
         return {"hold_error_m": self._hold_error_m(), "crashed": self._crashed.astype(np.float64)}
@@ -115,9 +122,9 @@ class Hover(Task):
             control_hz=COMMAND_HZ,
         )
 
-    def scene_path(self) -> Path:
+    def scene(self) -> mujoco.MjSpec:
         """The quadrotor over a floor."""
-        return Path(__file__).with_name("hover.xml")
+        return load_spec(Path(__file__).with_name("hover.xml"))
 
     def randomization(self, level: str) -> Randomization:
         """Give the start states and what this level varies beside them.

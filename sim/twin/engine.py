@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from ashore.sim.errors import NoSimulations
+from ashore.sim.scene import Scene, as_spec
 from ashore.sim.twin.client import TwinClient
 from ashore.sim.twin.settings import TwinSettings
 from ashore.sim.twin.urdf import make_urdf_trees
@@ -24,7 +24,7 @@ class TwinEngine:
     anything in a simulation also takes its controls away: joints hold and motors rest until the next actuate().
     """
 
-    def __init__(self, mjcf_path: Path | str, n: int, settings: TwinSettings | None = None) -> None:
+    def __init__(self, scene: Scene, n: int, settings: TwinSettings | None = None) -> None:
         """Build the scene of an MJCF file n times.
 
         Raises:
@@ -34,7 +34,7 @@ class TwinEngine:
         if n < 1:
             raise NoSimulations(n)
         settings = TwinSettings() if settings is None else settings
-        self.model = mujoco.MjModel.from_xml_path(str(mjcf_path))
+        self.model = as_spec(scene).compile()
         self.n = n
         self.timestep_s = float(self.model.opt.timestep)
         trees = make_urdf_trees(self.model, settings.body_mass_scale)

@@ -4,8 +4,6 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import mujoco
-
 from ashore.sim.errors import InvalidProfile
 from ashore.sim.randomization import Fixed, Parameter, Randomization
 from ashore.sim.sensors import SensorSpec
@@ -36,7 +34,7 @@ def make_twin_simulation(task_name: str, n: int, profile: RealityProfile) -> Sim
 def twin_of(task: Task, n: int, profile: RealityProfile) -> Simulation:
     """Put a task on the twin; make_twin_simulation for a task that is already made."""
     require_fit(profile, task)
-    engine = TwinEngine(task.scene_path(), n, settings_of(profile))
+    engine = TwinEngine(task.scene(), n, settings_of(profile))
     link = LinkConfig(1.0 / task.robot.card.command_hz, profile.command_delay_s, profile.dropped_commands)
     linked = copy.copy(task)
     linked.robot = replace(task.robot, drive=LateDrive(task.robot.drive, engine, link))
@@ -49,7 +47,7 @@ def require_fit(profile: RealityProfile, task: Task) -> None:
     Raises:
         InvalidProfile: lists every name or disturbance that does not fit.
     """
-    model = mujoco.MjModel.from_xml_path(str(task.scene_path()))
+    model = task.scene().compile()
     bodies = tuple(body_name(model, body) for body in range(1, model.nbody))
     profile.require_names(task.robot.card.name, bodies, tuple(task.sensors()))
     wanted = list(_sensed(task, profile))

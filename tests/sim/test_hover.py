@@ -16,7 +16,7 @@ Array = np.ndarray
 
 def started(level: str, n: int, seed: int = 0) -> Simulation:
     task = Hover()
-    simulation = Simulation(task, World(task.scene_path(), n, 1), task.randomization(level))
+    simulation = Simulation(task, World(task.scene(), n, 1), task.randomization(level))
     simulation.reset(draw_episodes(simulation.randomization, seed, range(n)), list(range(n)))
     return simulation
 

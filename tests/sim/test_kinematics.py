@@ -9,22 +9,19 @@ from hypothesis import strategies as st
 from ashore.datasets.errors import UnreadableFile
 from ashore.datasets.rotations import matrix_from_quat, quat_from_matrix
 from ashore.sim.errors import UnknownModelName
-from ashore.sim.kinematics import Chain, chain_from_mjcf
-from ashore.sim.robots.panda.robot import (
-    BASE_BODY,
-    HOME_RAD,
-    MJCF_PATH,
-    POSITION_HIGH_RAD,
-    POSITION_LOW_RAD,
-    TOOL_SITE,
-)
+from ashore.sim.kinematics import Chain, chain_from_model
+from ashore.sim.robots import make_arm
 
-CHAIN = chain_from_mjcf(MJCF_PATH, BASE_BODY, TOOL_SITE)
+ARM = make_arm("panda")
+MODEL = ARM.alone()
+BASE_BODY, TOOL_SITE, HOME_RAD = ARM.spec.base, ARM.spec.tool, ARM.spec.home_rad
+POSITION_LOW_RAD, POSITION_HIGH_RAD = (ARM.card.commands[0].low or (), ARM.card.commands[0].high or ())
+CHAIN = chain_from_model(MODEL, BASE_BODY, TOOL_SITE)
 joints = st.tuples(*(st.floats(low, high) for low, high in zip(POSITION_LOW_RAD, POSITION_HIGH_RAD, strict=True)))
 
 
 def test_pose_and_jacobian_are_those_of_mujoco() -> None:
-    model = mujoco.MjModel.from_xml_path(str(MJCF_PATH))
+    model = MODEL
     data, site = mujoco.MjData(model), model.site(TOOL_SITE).id
     q = np.random.default_rng(0).uniform(POSITION_LOW_RAD, POSITION_HIGH_RAD, (40, 7))
     pos, quat, jacobian = CHAIN.jacobian(q)
@@ -76,9 +73,9 @@ def test_a_broken_chain_is_refused(broken: dict[str, object]) -> None:
 
 def test_unknown_names_are_told_with_the_closest() -> None:
     with pytest.raises(UnknownModelName, match="Did you mean 'panda_tcp'"):
-        chain_from_mjcf(MJCF_PATH, BASE_BODY, "panda_tpc")
+        chain_from_model(MODEL, BASE_BODY, "panda_tpc")
     with pytest.raises(UnknownModelName, match="Did you mean 'panda_base'"):
-        chain_from_mjcf(MJCF_PATH, "panda_bse", TOOL_SITE)
+        chain_from_model(MODEL, "panda_bse", TOOL_SITE)
 
 
 @settings(max_examples=50, deadline=None)

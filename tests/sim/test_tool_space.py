@@ -8,10 +8,10 @@ import numpy as np
 from ashore.datasets.rotations import matrix_from_quat
 from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
-from ashore.sim.robots import make_robot
-from ashore.sim.robots.panda.robot import HOME_RAD
+from ashore.sim.robots import make_arm, make_robot
 
 CARD = make_robot("panda").card
+HOME_RAD = make_arm("panda").spec.home_rad
 INTERFACE = make_interface(CARD.interface)
 
 

@@ -19,7 +19,7 @@ ALL = np.arange(4)
 
 
 def _world(n: int = 4, n_threads: int = 1) -> World:
-    return World(TASK.scene_path(), n, n_threads)
+    return World(TASK.scene(), n, n_threads)
 
 
 def _start(world: World, numbers: list[int]) -> None:

@@ -13,7 +13,7 @@ use_headless_rendering()
 from ashore.datasets.errors import AshoreError
 from ashore.sim.tasks import make_task
 from ashore.sim.world import World
-world = World(make_task("arm/pick-place").scene_path(), 2, 1)
+world = World(make_task("arm/pick-place").scene(), 2, 1)
 try:
     camera = WorldCamera(world, (160, 120), shadows=False)
     picture = camera.render(1)
