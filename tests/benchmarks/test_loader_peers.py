@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import loader, loader_peers
-from benchmarks.loader_peers import CHECKOUT, PYTHON, PeerFailed, diffusion_policy, run_peer
+from benchmarks import loader, peer_process
+from benchmarks.loader_peers import CHECKOUT, PYTHON, diffusion_policy
+from benchmarks.peer_process import PeerFailed, run_peer
 
 
 def test_without_peers_every_figure_is_measured_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,12 +23,12 @@ def test_without_peers_every_figure_is_measured_and_says_so(tmp_path: Path, monk
 
 
 def test_a_peer_that_fails_is_named_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader_peers, "SCRIPTS", tmp_path)
+    monkeypatch.setattr(peer_process, "SCRIPTS", tmp_path)
     monkeypatch.setenv(PYTHON, sys.executable)
     (tmp_path / "good.py").write_text("import sys\nsys.stdout.write('noise\\n{\"windows_per_s\": 2.5}\\n')")
     (tmp_path / "bad.py").write_text("import sys\nsys.exit('no such data set')")
-    assert run_peer("good.py", []) == {"windows_per_s": 2.5}
+    assert run_peer("good.py", [], PYTHON) == {"windows_per_s": 2.5}
     with pytest.raises(PeerFailed, match=r"bad\.py ended with code 1(.|\n)*no such data set(.|\n)*ASHORE_PEER_PYTHON"):
-        run_peer("bad.py", [])
+        run_peer("bad.py", [], PYTHON)
     monkeypatch.delenv(CHECKOUT, raising=False)
     assert diffusion_policy(tmp_path / "state.npz", 1.0) is None
