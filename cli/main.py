@@ -40,7 +40,7 @@ COMMANDS = {
     "rank": Entry("rank:Rank", "order policies by how well they should do on the robot, with evidence"),
     "export": Entry("export:Export", "write a policy as a bundle that needs numpy and ONNX Runtime alone"),
     "deploy": Entry("deploy:Deploy", "run a bundle on a robot or its twin over ROS 2"),
-    "replay": Entry("replay:Replay", "render a recorded episode as a GIF"),
+    "replay": Entry("replay:Replay", "show a recorded episode, or simulate it again and compare to the bit"),
     "datasets": Entry("datasets:Datasets", "look at, curate, divide, join, import and export episode stores"),
     "plan": Entry("plan:Plan", "print the processes of a deployment"),
     "doctor": Entry("doctor:Doctor", "look at this machine: packages, ROS 2, rendering; or at a store's data"),

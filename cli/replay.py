@@ -1,6 +1,6 @@
 """`ashore replay`: look at a recorded episode."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,12 +23,14 @@ HOLD_MS = 1000
 
 @dataclass(frozen=True)
 class Replay:
-    """Render a recorded episode as a GIF: the robot and its objects as they were observed, step by step.
+    """Show a recorded episode, the robot and its objects as they were observed, as a film or in MuJoCo's viewer.
 
-    For example:
+    With --check it is simulated again instead, from its draw, seed, initial state and actions, and every stored
+    observation and command is compared to the bit; the exit code is 1 where one differs. For example:
 
       ashore replay out/arm --episode 3 --out out/episode.gif
-      ashore replay out/seen --episode 0 --engine twin --out out/twin.gif
+      ashore replay out/arm --episode 3 --check
+      ashore replay out/seen --episode 0 --engine twin --out out/twin.mp4
     """
 
     store: Annotated[Path, Positional]
@@ -36,7 +38,11 @@ class Replay:
     episode: int = 0
     """Index of the episode; -1 is the last."""
     out: Path = Path("episode.gif")
-    """The GIF."""
+    """The film: .gif or .mp4."""
+    check: bool = False
+    """Simulate it again and name the first step that differs; makes no film."""
+    viewer: bool = False
+    """Show it in MuJoCo's viewer, on a machine with a screen; makes no film."""
     engine: Literal["mujoco", "twin"] = "mujoco"
     """Whose renderer draws: MuJoCo's, or PyBullet's, which needs no EGL and no display."""
     width_px: int = 320
@@ -47,24 +53,77 @@ class Replay:
     """Pictures a second, played at the speed of the recording."""
 
     def run(self) -> int:
-        """Render, and say where the GIF is."""
-        from ashore.cli.console import say
-        from ashore.cli.progress import shown
+        """Check, show or render, and say what came of it."""
         from ashore.datasets.store import EpisodeStore
         from ashore.sim.rendering import use_headless_rendering
-        from ashore.sim.tasks import make_task
 
         use_headless_rendering()
         store = EpisodeStore.open(self.store, readonly=True)
-        episode = store.read(self.episode)
-        task = make_task(store.contract.task)
-        stride = max(1, round(store.contract.control_hz / self.pictures_hz))
+        is_from_end = -len(store) <= self.episode < 0
+        episode = store.read(store.indices[self.episode] if is_from_end else self.episode)
+        code = self._check(episode) if self.check else 0
+        if self.viewer:
+            _view(episode)
+        if not self.check and not self.viewer:
+            self._render(episode)
+        return code
+
+    def _check(self, episode: "Episode") -> int:
+        from ashore.cli.console import say
+        from ashore.cli.progress import shown
+        from ashore.sim.replaying import check_replay
+
+        name = f"{self.store}, episode {self.episode}"
+        with shown("replay") as progress:
+            found = check_replay(episode, name, progress)
+        for package, there, here in found.versions:
+            say(f"{package}: recorded with {there}, replayed with {here}.")
+        if found.is_start_new:
+            say("The task makes another initial state of this draw than it did; the stored one was taken.")
+        if found.difference is None:
+            say(f"{name}: {found.n_steps} steps, bit-identical.")
+            return 0
+        first = found.difference
+        say(f"{name}: step {first.step}, {first.feature}: stored {first.stored!r}, replayed {first.replayed!r}.")
+        changed = "The episode was changed after it was recorded, or the code of its task or robot, or the processor."
+        say("Likely cause: the versions above." if found.versions else f"Likely cause: {changed}")
+        return 1
+
+    def _render(self, episode: "Episode") -> None:
+        from ashore.cli.console import say
+        from ashore.cli.progress import shown
+        from ashore.datasets.errors import UnknownName
+        from ashore.sim.tasks import make_task
+
+        if self.out.suffix.lower() not in FILMS:
+            raise UnknownName("kind of film", self.out.suffix, sorted(FILMS))
+        contract = episode.contract
+        task = make_task(contract.task)
+        stride = max(1, round(contract.control_hz / self.pictures_hz))
         with shown("replay") as progress:
             frames = list(_frames(task, episode, self.engine, (self.width_px, self.height_px), stride, progress))
-        write_gif(self.out, frames, 1000.0 * stride / store.contract.control_hz)
+        FILMS[self.out.suffix.lower()](self.out, frames, 1000.0 * stride / contract.control_hz)
         verdict = {True: "a success", False: "a failure", None: "not judged"}[episode.meta.success]
         say(f"{self.out}: {len(frames)} pictures of {episode.time_s[-1]:.1f} s, {episode.meta.source}, {verdict}.")
-        return 0
+
+
+def _view(episode: "Episode") -> None:
+    import numpy as np
+
+    from ashore.sim.tasks import make_task
+    from ashore.sim.viewing import Viewer, require_screen
+    from ashore.sim.world import World
+
+    require_screen()
+    task = make_task(episode.contract.task)
+    world = World(task.scene(), 1, n_threads=1)
+    window = Viewer(world, episode.contract.period_s)
+    for step in range(len(episode)):
+        if not window.is_open:
+            break
+        task.show(world, np.array([0]), {name: values[[step]] for name, values in episode.observations.items()})
+        window.refresh()
+    window.close()
 
 
 def _frames(
@@ -114,3 +173,29 @@ def write_gif(path: Path, frames: list[Array], period_ms: float) -> None:
     aside = path.with_name(path.name + ".part")
     images[0].save(aside, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True)
     aside.replace(path)
+
+
+def write_mp4(path: Path, frames: list[Array], period_ms: float) -> None:
+    """Write pictures (H, W, 3) uint8 as an MPEG-4 film; it appears whole.
+
+    Raises:
+        FileTrouble: it cannot be written.
+    """
+    import cv2
+
+    from ashore.cli.errors import FileTrouble
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.stem}.part{path.suffix}")
+    height, width = frames[0].shape[:2]
+    film = cv2.VideoWriter(str(aside), cv2.VideoWriter.fourcc(*"mp4v"), 1000.0 / period_ms, (width, height))
+    if not film.isOpened():
+        raise FileTrouble(path, "OpenCV cannot write an MPEG-4 film there")
+    for frame in frames:
+        film.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    film.release()
+    aside.replace(path)
+
+
+FILMS: Mapping[str, Callable[[Path, list[Array], float], None]] = {".gif": write_gif, ".mp4": write_mp4}
+"""How each kind of film is written."""

@@ -23,7 +23,7 @@ from ashore.datasets.streams import Aligned, Stream, align, values_at
 Array = NDArray[Any]
 Source = Literal["simulation", "twin", "real", "human"]
 SOURCES: tuple[Source, ...] = ("simulation", "twin", "real", "human")
-_LATER = {"instruction", "origin"}
+_LATER = {"instruction", "origin", "level", "initial_state"}
 """Fields of a description that earlier versions did not write."""
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -70,6 +70,10 @@ class EpisodeMeta:
     """What the robot was asked to do, in words."""
     origin: str = ""
     """Where it was imported from: format, file and episode."""
+    level: str = ""
+    """The randomization that the draw is from."""
+    initial_state: tuple[float, ...] = ()
+    """The engine's whole state in which it began, exact: JSON keeps every bit of a float64."""
 
     def faults(self) -> list[str]:
         """List what is wrong with this description."""
@@ -96,7 +100,7 @@ class EpisodeMeta:
         if set(raw) | _LATER != known:
             raise TypeError(f"keys {quoted(sorted((set(raw) | _LATER) ^ known))} are unknown or missing")
         decoded = {key: _decoded(raw[key]) for key in ("reward", "draw", "metrics")}
-        return cls(**{**raw, **decoded})
+        return cls(**{**raw, **decoded, "initial_state": tuple(raw.get("initial_state", ()))})
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,24 +2,26 @@
 
 Stored are the disturbed measurements, the expert's clean actions and the commands that were sent, with injected noise.
 The expert itself sees the truth. Every attempt has its own number, seed and draw, so that a collection that was cut off
-goes on where it stopped and ends with the same episodes.
+goes on where it stopped and ends with the same episodes. An action is executed as it is stored, to the bit, and the
+start is stored with it, so that `sim.replaying` gets every stored number again.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.episode import Episode, EpisodeMeta
+from ashore.datasets.errors import UnknownName
 from ashore.datasets.progress import Progress, silent
 from ashore.datasets.store import EpisodeStore
+from ashore.sim.control_steps import ControlSteps
 from ashore.sim.errors import ExpertFails
 from ashore.sim.injection import inject
-from ashore.sim.interfaces import make_interface
-from ashore.sim.randomization import draw_episodes, draw_to_json, episode_seed
+from ashore.sim.randomization import Draw, draw_episodes, draw_to_json, episode_seed
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import make_task
 from ashore.sim.world import World
@@ -32,12 +34,27 @@ ENOUGH_ATTEMPTS, LEAST_SHARE = 40, 0.05
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """How one numbered attempt of an expert ended."""
+
+    number: int
+    seed: int
+    """Of its noise, as `episode_seed` gives it."""
+    draw: Draw
+    outcome: Literal["success", "failure", "diverged"]
+    time_s: float
+    """When it ended."""
+
+
+@dataclass(frozen=True)
 class Collected:
     """What came of a collection."""
 
     n_kept: int
     n_tried: int
     wall_s: float
+    diverged: tuple[Attempt, ...] = ()
+    """Attempts whose simulation became unstable; none of them is stored."""
 
     @property
     def success_rate(self) -> float:
@@ -108,26 +125,72 @@ def collect(
     n_parallel = -(-n_missing // -(-n_missing // PARALLEL))
     simulation = Simulation(task, World(task.scene(), n_parallel), randomization)
     first = attempt = next_attempt(store)
+    diverged: list[Attempt] = []
     with store:
         while len(store) < n_episodes:
             numbers = range(attempt, attempt + n_parallel)
-            for episode in demonstrate(simulation, seed, numbers, noise):
+            for episode in demonstrate(simulation, seed, numbers, noise, level):
                 if len(store) == n_episodes:
                     break
                 store.append(episode)
                 attempt = int(episode.meta.metrics["attempt"]) + 1
             attempt = attempt if len(store) == n_episodes else numbers.stop
+            diverged += [each for each in attempts(simulation, seed, range(numbers.start, attempt)) if _is_lost(each)]
             kept = len(store) - n_before
             if attempt - first >= ENOUGH_ATTEMPTS and kept < LEAST_SHARE * (attempt - first):
                 raise ExpertFails(task.name, kept, attempt - first)
             rate = kept / (time.monotonic() - started)
             note = f"{kept / (attempt - first):.0%} of attempts kept, {rate:.1f} episodes/s"
             progress(len(store), n_episodes, note)
-    return Collected(kept, attempt - first, time.monotonic() - started)
+    return Collected(kept, attempt - first, time.monotonic() - started, tuple(diverged))
 
 
-def demonstrate(simulation: Simulation, seed: int, numbers: Sequence[int], noise: bool) -> list[Episode]:
-    """Let the expert play the attempts of these numbers (N,) at once, and return the successful ones in their order."""
+def try_attempts(task_name: str, numbers: Sequence[int], level: str, seed: int, noise: bool) -> list[Attempt]:
+    """Play attempts by their numbers again, as a collection with this level, seed and noise does, and store nothing.
+
+    Raises:
+        NoSimulations: there are no numbers.
+        UnknownName: there is no such task or level, or a number is below 0.
+    """
+    if min(numbers, default=0) < 0:
+        raise UnknownName("attempt", str(min(numbers)), ("0", "1", "2", "..."))
+    task = make_task(task_name)
+    simulation = Simulation(task, World(task.scene(), len(numbers)), task.randomization(level))
+    demonstrate(simulation, seed, numbers, noise)
+    return attempts(simulation, seed, numbers)
+
+
+def attempts(simulation: Simulation, seed: int, numbers: Sequence[int]) -> list[Attempt]:
+    """Tell how the attempts of these numbers (K,) ended, the first K that a simulation has just played."""
+    success, diverged, ended_s = simulation.judge.success(), simulation.diverged, simulation.ended_s
+    return [
+        Attempt(
+            number,
+            episode_seed(seed, number),
+            simulation.draws[row],
+            "diverged" if diverged[row] else "success" if success[row] else "failure",
+            float(ended_s[row]),
+        )
+        for row, number in enumerate(numbers)
+    ]
+
+
+def _is_lost(attempt: Attempt) -> bool:
+    return attempt.outcome == "diverged"
+
+
+def demonstrate(
+    simulation: Simulation, seed: int, numbers: Sequence[int], noise: bool, level: str = ""
+) -> list[Episode]:
+    """Let the expert play attempts at once, and return the successful ones in their order.
+
+    Args:
+        simulation: of N worlds.
+        seed: of the collection.
+        numbers: (N,) of the attempts.
+        noise: whether the task's noise is injected into the commands.
+        level: name of the simulation's randomization, which is stored with the episodes.
+    """
     draws = draw_episodes(simulation.randomization, seed, numbers)
     seeds = [episode_seed(seed, number) for number in numbers]
     simulation.reset(draws, seeds)
@@ -149,6 +212,8 @@ def demonstrate(simulation: Simulation, seed: int, numbers: Sequence[int], noise
             draw=draw_to_json(draws[i]),
             truncated=not ended[i],
             metrics={**figures, "attempt": float(numbers[i]), "injected_noise": float(noise)},
+            level=level,
+            initial_state=tuple(simulation.initial_state(i).tolist()),
         )
         episodes.append(
             Episode(
@@ -164,28 +229,28 @@ def demonstrate(simulation: Simulation, seed: int, numbers: Sequence[int], noise
 
 
 def _play(simulation: Simulation, seeds: Sequence[int], noise: bool) -> _Record:
-    task, card, n_ticks = simulation.task, simulation.task.robot.card, simulation.n_ticks
-    interface = make_interface(card.interface)
-    injection = task.injection() if noise else None
-    offsets = None if injection is None else inject(injection, seeds, n_ticks, simulation.command_period_s)
-    expert = task.expert(simulation.n, np.random.default_rng(seeds[0]))
-    ticks_a_step = round(card.command_hz / task.contract.control_hz)
-    record, action = _Record(), np.zeros((simulation.n, task.contract.action_width))
-    for tick in range(n_ticks):
+    steps, record = ControlSteps(simulation), _Record()
+    offsets = command_noise(simulation, seeds) if noise else None
+    expert = simulation.task.expert(simulation.n, np.random.default_rng(seeds[0]))
+    for step in range(steps.n_steps):
         runs = ~simulation.judge.terminated()
         if not runs.any():
             break
-        observed = interface.derive(simulation.observe())
-        is_step = tick % ticks_a_step == 0
-        if is_step:
-            action = expert.act(interface.derive(simulation.truth()), simulation.time_s)
-        command = interface.decode(task.contract.split_action(action), observed)
-        if offsets is not None:
-            command = np.clip(command + offsets[:, tick], card.limits.low, card.limits.high)
-        if is_step:
-            record.add(observed, action, command, simulation.time_s, runs)
-        simulation.step(command)
+        observed, time_s = steps.observe(), simulation.time_s
+        # As it is stored: what is executed can then be executed again.
+        action = expert.act(steps.truth(), time_s).astype(np.float32)
+        ticks = slice(step * steps.ticks_a_step, (step + 1) * steps.ticks_a_step)
+        command = steps.step(action, None if offsets is None else offsets[:, ticks])
+        record.add(observed, action, command, time_s, runs)
     return record
+
+
+def command_noise(simulation: Simulation, seeds: Sequence[int]) -> Array | None:
+    """Draw the noise (N, T, Dc) that a collection injects into T command periods; None where the task has none."""
+    injection = simulation.task.injection()
+    if injection is None:
+        return None
+    return inject(injection, seeds, simulation.n_ticks, simulation.command_period_s)
 
 
 def next_attempt(store: EpisodeStore) -> int:

@@ -96,6 +96,46 @@ class NoSimulations(AshoreError):
         super().__init__(f"{n} episodes at once were asked for. Expected at least 1. Ask for one episode or more.")
 
 
+class MixedMemory(AshoreError):
+    """A judge that cannot restart one of its episodes alone."""
+
+    def __init__(self, kind: str, attribute: str, what: str) -> None:
+        super().__init__(
+            f"{kind} cannot restart one episode alone: it keeps {attribute!r} in {what}. Expected arrays of a fixed "
+            "shape with one row an episode. Keep it in such an array."
+        )
+
+
+class ViewerUnavailable(AshoreError):
+    """This machine has no screen to open a window on."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"cannot open MuJoCo's viewer: {problem}. Expected a screen, with DISPLAY or WAYLAND_DISPLAY set. Run it "
+            "on a desktop or with X forwarding; or make pictures: render_mode='rgb_array', or ashore replay --out."
+        )
+
+
+class InvalidEnvironment(AshoreError):
+    """Options of an environment that it does not have; lists every fault."""
+
+    def __init__(self, environment: str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(f"the environment {environment!r} has {len(faults)} faulty option(s):\n{lines}")
+
+
+class CannotReplay(AshoreError):
+    """An episode that lacks what a simulation of it needs, or does not fit the task of today; lists every reason."""
+
+    def __init__(self, episode: str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"{episode} cannot be simulated again, for {len(faults)} reason(s):\n{lines}\n"
+            "Expected an episode that ashore collect recorded in simulation. `ashore replay` without --check shows any "
+            "episode as it was observed."
+        )
+
+
 class InvalidRobotFile(AshoreError):
     """A robot's file that breaks its schema or does not fit its model; lists every fault."""
 

@@ -53,7 +53,7 @@ class GymJudge:
         self._return = np.zeros(n)
         self._length = np.zeros(n)
 
-    def update(self, truth: Mapping[str, Array], time_s: float) -> None:
+    def update(self, truth: Mapping[str, Array], time_s: Array) -> None:
         """Take in the true state; the environment judges by rewards, which take_in has brought already."""
 
     def take_in(self, index: int, reward: float, terminated: bool) -> None:

@@ -42,8 +42,8 @@ class StayJudge(ABC):
     def find(self, truth: Mapping[str, Array], runs: Array) -> Finding:
         """Look at the true state {name: (N, *shape)}; runs (N,) bool tells the episodes that have not ended."""
 
-    def update(self, truth: Mapping[str, Array], time_s: float) -> None:
-        """Take in the true state {name: (N, *shape)} at a time since reset."""
+    def update(self, truth: Mapping[str, Array], time_s: Array) -> None:
+        """Take in the true state {name: (N, *shape)} at each episode's time since its reset (N,)."""
         runs = ~self._terminated
         found = self.find(truth, runs)
         self._met = np.where(runs, found.met, self._met)

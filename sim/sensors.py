@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.rotations import quat_from_vector, quat_multiply, upper_half
-from ashore.sim.randomization import Draw, stack
+from ashore.sim.randomization import Draw
 
 Array = NDArray[Any]
 
@@ -42,65 +42,80 @@ class Sensors:
         self._widths = widths
         self._n = n
         self._period_s = period_s
-        self._history: dict[str, list[Array]] = {}
+        self._taken = np.zeros(n, dtype=np.int64)
+        """Samples that each episode has had."""
+        self._history: dict[str, Array] = {}
         self._noise: dict[str, Array] = {}
         self._bias: dict[str, Array] = {}
         self._delay_s: dict[str, Array] = {}
 
-    def reset(self, draws: Sequence[Draw], seeds: Sequence[int], n_samples: int) -> None:
-        """Start N episodes of at most n_samples measurements (the reset's own included)."""
-        self._history = {name: [] for name in self._specs}
+    def reset(self, draws: Sequence[Draw], seeds: Sequence[int], n_samples: int, ids: Array | None = None) -> None:
+        """Start episodes ids (K,), all where None, of at most n_samples measurements (the reset's own included)."""
+        rows = np.arange(self._n) if ids is None else ids
+        if ids is None:
+            self._allocate(n_samples)
+        self._taken[rows] = 0
         rngs = [np.random.default_rng(seed) for seed in seeds]
         for name, spec in self._specs.items():
-            width = 3 if spec.kind == "quaternion" else self._widths[name]
+            width = self._noise[name].shape[2]
             deviation = _drawn(draws, spec.noise, width)
             white = np.stack([rng.standard_normal((n_samples, width), dtype=np.float32) for rng in rngs])
-            self._noise[name] = white * deviation[:, None, :]
-            self._bias[name] = _drawn(draws, spec.bias, width)
-            self._delay_s[name] = _drawn(draws, spec.delay, 1)[:, 0]
+            self._noise[name][rows] = white * deviation[:, None, :]
+            self._bias[name][rows] = _drawn(draws, spec.bias, width)
+            self._delay_s[name][rows] = _drawn(draws, spec.delay, 1)[:, 0]
 
-    def measure(self, truth: Mapping[str, Array]) -> dict[str, Array]:
-        """Take the next sample of the truth {name: (N, *shape)} and return it as measured."""
-        return {name: self._disturb(name, np.asarray(value)) for name, value in truth.items()}
+    def measure(self, truth: Mapping[str, Array], ids: Array | None = None) -> dict[str, Array]:
+        """Take the next sample of episodes ids (K,), all where None, and return it as measured.
 
-    def _disturb(self, name: str, value: Array) -> Array:
+        Args:
+            truth: {name: (K, *shape)}.
+            ids: (K,) the episodes that are measured; the others' time stands still.
+        """
+        rows = np.arange(self._n) if ids is None else ids
+        measured = {name: self._disturb(name, np.asarray(value), rows) for name, value in truth.items()}
+        self._taken[rows] += 1
+        return measured
+
+    def _allocate(self, n_samples: int) -> None:
+        for name, spec in self._specs.items():
+            width = 3 if spec.kind == "quaternion" else self._widths[name]
+            self._history[name] = np.zeros((self._n, n_samples, self._widths[name]))
+            self._noise[name] = np.zeros((self._n, n_samples, width))
+            self._bias[name], self._delay_s[name] = np.zeros((self._n, width)), np.zeros(self._n)
+
+    def _disturb(self, name: str, value: Array, rows: Array) -> Array:
         if name not in self._specs:
             return value
-        flat = value.reshape(self._n, -1)
-        history = self._history[name]
-        history.append(flat)
-        now = len(history) - 1
-        delayed = self._delayed(name, history)
-        error = self._noise[name][:, min(now, self._noise[name].shape[1] - 1)] + self._bias[name]
+        now, n_samples = self._taken[rows], self._noise[name].shape[1]
+        # An episode that goes on beyond its limit overwrites its oldest samples, and its last noise stays.
+        self._history[name][rows, now % n_samples] = value.reshape(len(rows), -1)
+        delayed = self._delayed(name, rows, now)
+        error = self._noise[name][rows, np.minimum(now, n_samples - 1)] + self._bias[name][rows]
         if self._specs[name].kind == "quaternion":
-            return upper_half(quat_multiply(quat_from_vector(error), delayed))
+            return np.asarray(upper_half(quat_multiply(quat_from_vector(error), delayed)))
         return np.asarray((delayed + error).reshape(value.shape))
 
-    def _delayed(self, name: str, history: list[Array]) -> Array:
-        behind = self._delay_s[name] / self._period_s
+    def _delayed(self, name: str, rows: Array, now: Array) -> Array:
+        history, behind = self._history[name], self._delay_s[name][rows] / self._period_s
+        newest = history[rows, now % history.shape[1]]
         if not np.any(behind):
-            return history[-1]
+            return np.asarray(newest)
         whole = np.floor(behind).astype(int)
         share = (behind - whole)[:, None]
-        last = len(history) - 1
-        rows = np.arange(self._n)
-        newer = _pick(history, np.maximum(last - whole, 0), rows)
-        older = _pick(history, np.maximum(last - whole - 1, 0), rows)
+        newer = history[rows, np.maximum(now - whole, 0) % history.shape[1]]
+        older = history[rows, np.maximum(now - whole - 1, 0) % history.shape[1]]
         if self._specs[name].kind == "quaternion":
             older = np.where(np.sum(older * newer, axis=1, keepdims=True) < 0, -older, older)
-            mixed = (1 - share) * newer + share * older
-            return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
-        return np.asarray((1 - share) * newer + share * older)
-
-
-def _pick(history: list[Array], steps: Array, rows: Array) -> Array:
-    first = int(steps.min())
-    window = np.stack(history[first : int(steps.max()) + 1])
-    return np.asarray(window[steps - first, rows])
+        mixed = (1 - share) * newer + share * older
+        if self._specs[name].kind == "quaternion":
+            mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
+        # What is not late is untouched, bit for bit, whoever else is.
+        return np.asarray(np.where((behind > 0)[:, None], mixed, newest))
 
 
 def _drawn(draws: Sequence[Draw], name: str | None, width: int) -> Array:
-    if name is None or name not in draws[0]:
-        return np.zeros((len(draws), width))
-    values = stack(draws, name).reshape(len(draws), -1)
-    return np.array(np.broadcast_to(values, (len(draws), width)))
+    values = np.zeros((len(draws), width))
+    for row, draw in enumerate(draws):
+        if name is not None and name in draw:
+            values[row] = np.asarray(draw[name], dtype=np.float64).reshape(-1)
+    return values

@@ -1,6 +1,6 @@
 """N episodes of a task as a robot would meet them: commands in, disturbed measurements out, on any engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ashore.datasets.errors import InvalidSample
 from ashore.sim.engine import Engine
 from ashore.sim.randomization import Draw, Randomization
+from ashore.sim.restarting import restart_rows
 from ashore.sim.sensors import Sensors
 from ashore.sim.task import Judge, Task
 
@@ -29,6 +30,12 @@ class RandomizedEngine(Engine, Protocol):
     def randomize(self, ids: Array, draws: Sequence[Draw], randomization: Randomization) -> None:
         """Set the model fields of simulations ids (K,) from their draws."""
 
+    def snapshot(self, ids: Array) -> Array:
+        """Copy the whole state (K, S) of simulations ids (K,) out."""
+
+    def restore(self, ids: Array, states: Array) -> None:
+        """Put simulations ids (K,) into states (K, S) that a snapshot gave."""
+
     def freeze(self, frozen: Array) -> None:
         """Let time stand still in these simulations (N,) bool until their reset."""
 
@@ -36,15 +43,35 @@ class RandomizedEngine(Engine, Protocol):
 class SoundJudge:
     """A task's judge that never calls an episode a success whose simulation became unstable."""
 
-    def __init__(self, judge: Judge, engine: Engine) -> None:
-        self._judge = judge
+    def __init__(self, make: Callable[[int], Judge], engine: Engine) -> None:
+        """Take the task's way to make a judge, so that single episodes can get a new one."""
+        self._make = make
+        self._judge = make(engine.n)
         self._engine = engine
         self._unsound = np.zeros(engine.n, dtype=bool)
 
-    def update(self, truth: Mapping[str, Array], time_s: float) -> None:
-        """Take in the true state {name: (N, *shape)} at a time since reset, and whether it can be believed."""
-        self._unsound |= self._engine.diverged() & ~self._judge.terminated()
+    def restart(self, ids: Array, truth: Mapping[str, Array]) -> None:
+        """Begin episodes ids (K,) anew at their first true state, rows of {name: (N, *shape)}; the others go on."""
+        n = self._engine.n
+        fresh = self._make(n)
+        fresh.update(truth, np.zeros(n))
+        restart_rows(self._judge, fresh, ids, n)
+        self._unsound[ids] = False
+
+    def find_unsound(self, truth: Mapping[str, Array]) -> Array:
+        """Tell which running episodes cannot be believed from now on (N,) bool: unstable, or not finite."""
+        finite = [np.isfinite(value).reshape(len(value), -1).all(axis=1) for value in truth.values()]
+        found = (self._engine.diverged() | ~np.all(finite, axis=0)) & ~self.terminated()
+        self._unsound |= found
+        return np.asarray(found)
+
+    def update(self, truth: Mapping[str, Array], time_s: Array) -> None:
+        """Take in the true state {name: (N, *shape)} at each episode's time since its reset (N,)."""
         self._judge.update(truth, time_s)
+
+    def diverged(self) -> Array:
+        """Whether the episode ended because its simulation became unstable (N,) bool."""
+        return self._unsound.copy()
 
     def success(self) -> Array:
         """The verdict as of now (N,) bool."""
@@ -87,10 +114,12 @@ class Simulation:
         self._drive_calls = max(1, round(self.command_period_s / (self._drive_substeps * engine.timestep_s)))
         widths = {feature.name: feature.size for feature in task.contract.observations}
         self._sensors = Sensors(task.sensors(), widths, self.n, self.command_period_s)
-        self._draws: Sequence[Draw] = ()
+        self._draws: list[Draw] = []
         self._measured: dict[str, Array] = {}
         self._truth: dict[str, Array] = {}
-        self._ticks = 0
+        self._ticks = np.zeros(self.n, dtype=np.int64)
+        self._starts: dict[int, Array] = {}
+        self._ended_s = np.full(self.n, np.inf)
 
     @property
     def n_ticks(self) -> int:
@@ -99,33 +128,70 @@ class Simulation:
 
     @property
     def time_s(self) -> float:
-        """Time since the reset."""
-        return self._ticks * self.command_period_s
+        """Time since the reset; of the episode that has run longest where single ones were reset."""
+        return int(self._ticks.max()) * self.command_period_s
+
+    @property
+    def times_s(self) -> Array:
+        """Time since each episode's reset (N,)."""
+        return np.asarray(self._ticks * self.command_period_s)
+
+    @property
+    def diverged(self) -> Array:
+        """Which episodes ended because their simulation became unstable (N,) bool."""
+        return self._sound.diverged()
+
+    @property
+    def ended_s(self) -> Array:
+        """When each episode terminated or diverged (N,), on its own clock; that clock where it runs on."""
+        return np.asarray(np.minimum(self._ended_s, self.times_s))
 
     @property
     def draws(self) -> Sequence[Draw]:
         """The draws of the episodes that run now (N,)."""
         return self._draws
 
-    def reset(self, draws: Sequence[Draw], seeds: Sequence[int]) -> None:
-        """Start N episodes, each from its draw, with sensor noise from its seed.
+    def initial_state(self, index: int) -> Array:
+        """The engine's whole state (S,) in which an episode began; empty where the engine cannot tell."""
+        return self._starts.get(index, np.zeros(0))
+
+    def reset(
+        self,
+        draws: Sequence[Draw],
+        seeds: Sequence[int],
+        ids: Array | None = None,
+        states: Array | None = None,
+    ) -> None:
+        """Start episodes, each from its draw, with sensor noise from its seed.
+
+        Args:
+            draws: (K,) one an episode.
+            seeds: (K,).
+            ids: (K,) the episodes that start; None are all N. The others go on as if nothing had happened.
+            states: (K, S) as initial_state gave them, taken in place of the start that the task makes of the draws.
 
         Raises:
-            InvalidSample: there are not N draws and N seeds.
+            InvalidSample: there are not K draws and K seeds, or single episodes start before all have.
         """
+        rows = np.arange(self.n) if ids is None else np.asarray(ids)
         counts = {"draws": len(draws), "seeds": len(seeds)}
-        faults = [f"{name}: {count} given, {self.n} expected" for name, count in counts.items() if count != self.n]
+        faults = [
+            f"{name}: {count} given, {len(rows)} expected" for name, count in counts.items() if count != len(rows)
+        ]
+        faults += ["ids: given before the first reset of all"] if ids is not None and not self._draws else []
         if faults:
             raise InvalidSample("the reset", faults)
-        ids = np.arange(self.n)
-        self._draws, self._ticks = list(draws), 0
-        if isinstance(self.engine, RandomizedEngine):
-            self.engine.reset(ids)
-            self.engine.randomize(ids, draws, self.randomization)
-        self.task.reset(self.engine, ids, draws)
-        self._sensors.reset(draws, seeds, self.n_ticks + 1)
-        self.judge = SoundJudge(self.task.judge(self.n), self.engine)
-        self._take_in()
+        self._draws = list(draws) if ids is None else self._draws
+        for row, draw in zip(rows.tolist(), draws, strict=True):
+            self._draws[row] = draw
+        self._ticks[rows], self._ended_s[rows] = 0, np.inf
+        self._place(rows, draws, states)
+        self._sensors.reset(draws, seeds, self.n_ticks + 1, ids)
+        if ids is None:
+            self.judge = self._sound = SoundJudge(self.task.judge, self.engine)
+            self._take_in()
+        else:
+            self._take_in_start(rows)
 
     def observe(self) -> dict[str, Array]:
         """The newest measurements {name: (N, *shape)}: noisy, late, biased."""
@@ -143,12 +209,54 @@ class Simulation:
         self._ticks += 1
         self._take_in()
 
-    def _take_in(self) -> None:
-        self._truth = self.task.measure(self.engine, self._draws)
-        self._measured = self._sensors.measure(self._truth)
-        self.judge.update(self._truth, self.time_s)
+    def hold(self, still: Array) -> None:
+        """Let episodes (N,) bool stand still until their reset, where the engine can do that."""
         if isinstance(self.engine, RandomizedEngine):
-            self.engine.freeze(self.judge.terminated())
+            self.engine.freeze(still)
+
+    def _place(self, rows: Array, draws: Sequence[Draw], states: Array | None) -> None:
+        engine = self.engine
+        if not isinstance(engine, RandomizedEngine):
+            self.task.reset(engine, rows, draws)
+            return
+        engine.reset(rows)
+        engine.randomize(rows, draws, self.randomization)
+        self.task.reset(engine, rows, draws)
+        if states is not None:
+            engine.restore(rows, states)
+        # Before anything is computed from it: what a solver starts from is then the same whenever it is restored.
+        self._starts.update(zip(rows.tolist(), engine.snapshot(rows), strict=True))
+
+    def _take_in(self) -> None:
+        truth = self.task.measure(self.engine, self._draws)
+        unsound = self._sound.find_unsound(truth)
+        if isinstance(self.engine, RandomizedEngine) and unsound.any():
+            # Nothing that is not finite leaves: that world alone goes back to the model's first state, and rests.
+            self.engine.reset(np.flatnonzero(unsound))
+            truth = self.task.measure(self.engine, self._draws)
+        self._truth = truth
+        self._measured = self._sensors.measure(truth)
+        self.judge.update(truth, self.times_s)
+        self._note_ends()
+
+    def _take_in_start(self, rows: Array) -> None:
+        truth = self.task.measure(self.engine, self._draws)
+        measured = self._sensors.measure({name: value[rows] for name, value in truth.items()}, rows)
+        self._truth = {name: _replaced(self._truth[name], rows, value[rows]) for name, value in truth.items()}
+        self._measured = {name: _replaced(self._measured[name], rows, value) for name, value in measured.items()}
+        self._sound.restart(rows, truth)
+        self._note_ends()
+
+    def _note_ends(self) -> None:
+        terminated = self.judge.terminated()
+        self._ended_s = np.where(terminated, np.minimum(self._ended_s, self.times_s), self._ended_s)
+        self.hold(terminated)
+
+
+def _replaced(values: Array, rows: Array, new: Array) -> Array:
+    changed = np.array(values)
+    changed[rows] = new
+    return changed
 
 
 def make_simulation(task_name: str, n: int, level: str = "wide", n_threads: int = 0) -> "Simulation | GymSimulation":

@@ -25,10 +25,14 @@ Array = NDArray[Any]
 
 
 class Judge(Protocol):
-    """Watches N episodes and gives the task's verdict; fed once a command period with the true state."""
+    """Watches N episodes and gives the task's verdict; fed once a command period with the true state.
 
-    def update(self, truth: Mapping[str, Array], time_s: float) -> None:
-        """Take in {name: (N, *shape)} as Task.measure gives it, at a time since reset."""
+    What it remembers stands in arrays (or dictionaries of arrays) of a fixed shape with one row an episode, so that
+    single episodes can start afresh.
+    """
+
+    def update(self, truth: Mapping[str, Array], time_s: Array) -> None:
+        """Take in {name: (N, *shape)} as Task.measure gives it, at each episode's time since its reset (N,)."""
 
     def success(self) -> Array:
         """The verdict as of now (N,) bool."""

@@ -62,6 +62,15 @@ class World:
         self._frozen &= ~chosen
         self._stale |= chosen
 
+    def snapshot(self, ids: Array) -> Array:
+        """Copy the state (K, S) of simulations ids (K,) out: all that a step depends on but the model's fields."""
+        return np.array(self._batch.state[np.asarray(ids)])
+
+    def restore(self, ids: Array, states: Array) -> None:
+        """Put simulations ids (K,) into states (K, S) that a snapshot gave; what follows is the same, bit for bit."""
+        self._batch.state[np.asarray(ids)] = states
+        self._stale |= self._mask(ids)
+
     def randomize(self, ids: Array, draws: Sequence[Draw], randomization: Randomization) -> None:
         """Set the model fields of simulations ids (K,) from their draws, always starting at the nominal values.
 

@@ -73,7 +73,10 @@ class Show:
         span_s = float(episode.time_s[-1] - episode.time_s[0])
         trimmed = f", trimmed to steps {kept.start} to {kept.stop} of its file" if kept else ""
         say(f"{self.store}, episode {self.episode}: {len(episode)} steps, {span_s:.3f} s{trimmed}")
-        rows = [(name, _plain(value)) for name, value in episode.meta.to_plain().items() if value not in (None, "", {})]
+        described = episode.meta.to_plain()
+        if "initial_state" in described:
+            described["initial_state"] = f"{len(episode.meta.initial_state)} numbers"
+        rows = [(name, _plain(value)) for name, value in described.items() if value not in (None, "", {})]
         show_table("description", ("name", "value"), rows)
         show_table("features", ("name", "element", "unit", "first", "min", "max", "last"), _range_rows(episode))
         if episode.images:

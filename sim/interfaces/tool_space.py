@@ -73,7 +73,7 @@ class ToolSpace:
     def derive(self, measured: Mapping[str, Array]) -> dict[str, Array]:
         """Add the tool's position (N, 3) and orientation (N, 4) in the base to the measurements {name: (N, *shape)}."""
         pos, quat = self._chain.forward(measured[self._config.joints])
-        side = np.where(quat @ np.array(self._config.tool_down_wxyz) < 0, -1.0, 1.0)
+        side = np.where(np.sum(quat * np.array(self._config.tool_down_wxyz), axis=-1) < 0, -1.0, 1.0)
         return {**measured, self._config.tool_pos: pos, self._config.tool_quat: side[:, None] * quat}
 
     def decode(self, action: Mapping[str, Array], observed: Mapping[str, Array]) -> Array:

@@ -57,12 +57,14 @@ class HoverJudge:
 
     def __init__(self, n: int, rules: HoverRules) -> None:
         self._rules = rules
-        self._time_s: list[float] = []
-        self._distance_m: list[Array] = []
+        window = (n, round(rules.hold_s * COMMAND_HZ))
+        self._time_s = np.full(window, -np.inf)
+        self._distance_m = np.zeros(window)
+        self._whole, self._error_m = np.zeros(n, dtype=bool), np.full(n, np.nan)
         self._crashed = np.zeros(n, dtype=bool)
 
-    def update(self, truth: Mapping[str, Array], time_s: float) -> None:
-        """Take in the true state {name: (N, *shape)} at a time since reset."""
+    def update(self, truth: Mapping[str, Array], time_s: Array) -> None:
+        """Take in the true state {name: (N, *shape)} at each episode's time since its reset (N,)."""
         rules = self._rules
         position = truth["pos_world_m"]
         distance = np.linalg.norm(truth["goal_pos_world_m"] - position, axis=1)
@@ -72,16 +74,17 @@ class HoverJudge:
         )
         # A state that is not finite compares false, so that it counts as a crash.
         self._crashed |= ~flying
-        self._time_s.append(time_s)
-        self._distance_m.append(distance)
-        while self._time_s[0] <= time_s - rules.hold_s:
-            del self._time_s[0], self._distance_m[0]
+        for window, newest in ((self._time_s, time_s), (self._distance_m, distance)):
+            window[:, :-1] = window[:, 1:]
+            window[:, -1] = newest
+        counts = self._time_s > (self._time_s[:, -1:] - rules.hold_s)
+        # The window starts after time zero once a whole hold_s has passed.
+        self._whole = np.min(self._time_s, axis=1, where=counts, initial=np.inf) > 0
+        self._error_m = np.sum(np.where(counts, self._distance_m, 0.0), axis=1) / np.sum(counts, axis=1)
 
     def success(self) -> Array:
         """Whether the goal has been held, without a crash (N,) bool."""
-        # The window starts after time zero once a whole hold_s has passed.
-        whole = bool(self._time_s) and self._time_s[0] > 0
-        return whole & ~self._crashed & (self._hold_error_m() <= self._rules.max_error_m)
+        return self._whole & ~self._crashed & (self._error_m <= self._rules.max_error_m)
 
     def terminated(self) -> Array:
         """Whether the episode ended in a crash (N,) bool; holding ends with the time limit alone."""
@@ -89,15 +92,12 @@ class HoverJudge:
 
     def progress(self) -> Array:
         """Nearness to the goal now (N,): 1 within max_error_m, half at twice that, 0 after a crash."""
-        reach, away = self._rules.max_error_m, np.maximum(self._distance_m[-1] - self._rules.max_error_m, 0.0)
+        reach, away = self._rules.max_error_m, np.maximum(self._distance_m[:, -1] - self._rules.max_error_m, 0.0)
         return np.where(self._crashed, 0.0, reach / (reach + away))
 
     def metrics(self) -> dict[str, Array]:
         """Mean distance to the goal over the last seconds, and whether it crashed (1) or not (0), each (N,)."""
-        return {"hold_error_m": self._hold_error_m(), "crashed": self._crashed.astype(np.float64)}
-
-    def _hold_error_m(self) -> Array:
-        return np.asarray(np.mean(self._distance_m, axis=0))
+        return {"hold_error_m": self._error_m.copy(), "crashed": self._crashed.astype(np.float64)}
 
 
 class Hover(Task):

@@ -1,18 +1,21 @@
 """Collected episodes are demonstrations that replay, resume where they stopped, and say where they came from."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ashore.datasets.errors import ContractMismatch, UnknownName
 from ashore.datasets.store import EpisodeStore
-from ashore.sim import collection
 from ashore.sim.collection import collect
 from ashore.sim.errors import ExpertFails
 from ashore.sim.injection import Injection, inject
 from ashore.sim.randomization import draw_from_json
 from ashore.sim.tasks import make_task
+from ashore.sim.tasks.pick_place import PickPlace
 
 TASK = make_task("arm/pick-place")
 
@@ -74,8 +77,18 @@ def test_a_store_of_another_task_and_an_unknown_level_are_refused(tmp_path: Path
     assert len(store) == 0
 
 
+class Idle:
+    """An expert that waits above the table."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+
+    def act(self, truth: Mapping[str, NDArray[Any]], time_s: float) -> NDArray[Any]:
+        return np.tile([0.5, 0.0, 0.3, 0.0, 0.0, 0.0, 0.08], (self._n, 1))
+
+
 def test_an_expert_that_hardly_succeeds_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collection, "demonstrate", lambda *_: [])
+    monkeypatch.setattr(PickPlace, "expert", lambda self, n, rng: Idle(n))
     with pytest.raises(ExpertFails, match="succeeded in 0 of 40 attempts"):
         collect("arm/pick-place", 20, _store(tmp_path / "store"))
 

@@ -64,7 +64,8 @@ class RateLoop:
         Where both do not fit, roll and pitch come first, then the collective, then yaw: what keeps it upright wins.
         """
         limit = self._config.max_thrust_n
-        tilt = torque_n_m[:, :2] @ self._share[:2]
+        # Products by hand: how a matrix product rounds depends on how many rows it has.
+        tilt = torque_n_m[:, :1] * self._share[0] + torque_n_m[:, 1:2] * self._share[1]
         tilt *= np.minimum(1.0, limit / np.maximum(np.ptp(tilt, axis=1), 1e-9))[:, None]
         base = np.clip(0.25 * collective_n, -tilt.min(axis=1), limit - tilt.max(axis=1))
         thrust = base[:, None] + tilt
