@@ -19,6 +19,7 @@ BENCHMARKS = {
     "loader": "benchmarks.loader",
     "push_t": "benchmarks.push_t",
     "recording": "benchmarks.recording",
+    "rollouts": "benchmarks.rollouts",
     "spine": "benchmarks.spine",
 }
 
