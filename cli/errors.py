@@ -9,6 +9,7 @@ EXTRAS = {
     "train": ("accelerate", "diffusers", "onnx", "onnxscript", "safetensors", "scipy", "tensorboard", "torch"),
     "sim": ("cv2", "gymnasium", "imageio", "matplotlib", "mujoco", "PIL", "pybullet"),
     "formats": ("apsw", "av", "h5py", "pyarrow", "rosbags"),
+    "s3": ("fsspec", "s3fs"),
     "ros": (
         "diagnostic_msgs",
         "geometry_msgs",

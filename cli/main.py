@@ -41,7 +41,7 @@ COMMANDS = {
     "export": Entry("export:Export", "write a policy as a bundle that needs numpy and ONNX Runtime alone"),
     "deploy": Entry("deploy:Deploy", "run a bundle on a robot or its twin over ROS 2"),
     "replay": Entry("replay:Replay", "show a recorded episode, or simulate it again and compare to the bit"),
-    "datasets": Entry("datasets:Datasets", "look at, curate, divide, join, import and export episode stores"),
+    "datasets": Entry("datasets:Datasets", "look at, curate, divide, join, import, export, push, pull episode stores"),
     "plan": Entry("plan:Plan", "print the processes of a deployment"),
     "doctor": Entry("doctor:Doctor", "look at this machine: packages, ROS 2, rendering; or at a store's data"),
 }

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ashore.datasets.durable import sha256_hex, storing, sync_folder, write_all
 from ashore.datasets.errors import DamagedFile
@@ -40,7 +40,7 @@ class Edit:
     undoes: int | None = None
     """Number of the edit that an undo takes back."""
     replaced: Mapping[str, str] = field(default_factory=dict)
-    """{episode index: SHA-256 of its file before compact cut it}."""
+    """{episode index: SHA-256 of its file before compact cut or removed it}."""
     when: str = field(default_factory=_now)
     """UTC, ISO 8601."""
 
@@ -87,6 +87,23 @@ class Edits:
     def is_left_over(self, index: int, sha256: str) -> bool:
         """Whether compact removed or replaced an episode's file for good, however far it came."""
         return index in self.removed or (index, sha256) in self._replaced
+
+    def has_dropped(self, index: int, sha256: str) -> bool:
+        """Whether compact removed or replaced this very file, and not another one of the same index.
+
+        Logs of before do not say which file of a removed index it was; then each is.
+        """
+        return (index, sha256) in self._replaced or self._gone.get(index, "") in (None, sha256)
+
+    @cached_property
+    def _gone(self) -> Mapping[int, str | None]:
+        """{index of an episode that compact removed: SHA-256 of its file, None where the log does not say}."""
+        return {
+            index: edit.replaced.get(str(index))
+            for edit in self.log
+            if edit.kind == "compact"
+            for index in edit.episodes
+        }
 
     @cached_property
     def _undone(self) -> frozenset[int | None]:
@@ -138,6 +155,19 @@ def read_edits(path: Path) -> Edits:
     file = path / NAME
     with storing(file, "read the edits"):
         data = file.read_bytes() if file.exists() else b""
+    return parse_edits(data, file)
+
+
+def parse_edits(data: bytes, where: Path | str) -> Edits:
+    """Read the content of an edits.jsonl.
+
+    Args:
+        data: the whole file.
+        where: what to call it in an error.
+
+    Raises:
+        DamagedFile: a line is not what was written.
+    """
     *lines, torn = data.split(b"\n")
     log, before = [], ""
     for number, line in enumerate(lines):
@@ -145,10 +175,9 @@ def read_edits(path: Path) -> Edits:
             raw = json.loads(line)
             if line != _line(raw["edit"], before):
                 raise ValueError("it does not match its SHA-256")
-            raw["edit"]["episodes"] = tuple(raw["edit"]["episodes"])
-            log.append(Edit(**raw["edit"]))
+            log.append(_edit(raw["edit"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise DamagedFile(file, f"line {number + 1}: {error}") from error
+            raise DamagedFile(where, f"line {number + 1}: {error}") from error
         before = raw["sha256"]
     return Edits(tuple(log), len(torn))
 
@@ -186,6 +215,22 @@ def drop_torn(path: Path, edits: Edits) -> Edits:
         with storing(path / NAME, "recover the edits"):
             os.truncate(path / NAME, (path / NAME).stat().st_size - edits.torn_bytes)
     return Edits(edits.log)
+
+
+def _edit(raw: Mapping[str, Any]) -> Edit:
+    """Build an edit; a log may come from elsewhere, so its types are looked at.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is none.
+    """
+    edit = Edit(**{**raw, "episodes": tuple(raw["episodes"])})
+    numbers = [*edit.episodes, edit.start, *(value for value in (edit.stop, edit.undoes) if value is not None)]
+    words = [edit.who, edit.why, edit.when, *edit.replaced.values()] if isinstance(edit.replaced, dict) else [None]
+    if edit.kind not in get_args(Kind) or not all(isinstance(word, str) for word in words):
+        raise ValueError("it is no edit that ashore makes")
+    if not all(type(number) is int and number >= 0 for number in [*numbers, *map(int, edit.replaced)]):
+        raise ValueError("it names no episodes or steps")
+    return edit
 
 
 def _plain(edit: Edit) -> dict[str, Any]:

@@ -234,3 +234,63 @@ class InvalidSelection(AshoreError):
     def __init__(self, faults: Sequence[str]) -> None:
         lines = "\n".join(f"  {fault}" for fault in faults)
         super().__init__(f"the selection has {len(faults)} fault(s):\n{lines}\nCorrect these and select again.")
+
+
+class InvalidRemote(AshoreError):
+    """A URL at which no store can be kept."""
+
+    def __init__(self, url: str, problem: str, way_out: str) -> None:
+        super().__init__(
+            f"cannot use {url!r} as the place of a store: {problem}. Expected an fsspec URL such as "
+            f"s3://bucket/folder. The way out: {way_out}."
+        )
+
+
+class RemoteFailed(AshoreError):
+    """The storage behind a URL refused, or was not reached."""
+
+    def __init__(self, where: str, doing: str, error: Exception) -> None:
+        told = " ".join(str(error).split()) or type(error).__name__
+        super().__init__(
+            f"cannot {doing} {where}: {told.rstrip('.')}. Expected storage that is reached and allows it. "
+            f"{_remote_advice(error)}, and run the command again: it goes on where it stopped."
+        )
+
+
+def _remote_advice(error: Exception) -> str:
+    if isinstance(error, PermissionError) or "Credential" in type(error).__name__:
+        return (
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), or what another scheme's package reads, "
+            "to an account with the right to list, read, write and remove there"
+        )
+    if isinstance(error, FileNotFoundError):
+        return "Make the bucket, or correct the URL"
+    return "Check the network, the URL and AWS_ENDPOINT_URL"
+
+
+class RemoteConflict(AshoreError):
+    """A store and the one behind a URL that cannot follow each other; lists what differs."""
+
+    def __init__(self, doing: str, path: Path, url: str, differences: Sequence[str], way_out: str) -> None:
+        shown = [f"  {line}" for line in differences[:N_SHOWN]]
+        if len(differences) > N_SHOWN:
+            shown.append(f"  and {len(differences) - N_SHOWN} more")
+        lines = "\n".join(shown)
+        super().__init__(
+            f"cannot {doing}: {path} (here) and {url} (there) differ:\n{lines}\nExpected one to hold all that the "
+            f"other has. Nothing was changed. {way_out}"
+        )
+
+
+N_SHOWN = 10
+"""How many differences a text lists."""
+
+
+class DamagedObject(AshoreError):
+    """An object behind a URL is not what the snapshot says."""
+
+    def __init__(self, url: str, name: str, expected: str, actual: str, way_out: str) -> None:
+        super().__init__(
+            f"{url.rstrip('/')}/{name} is damaged: expected {expected}, found {actual}. Nothing of it was taken. "
+            f"{way_out}"
+        )

@@ -231,13 +231,12 @@ class EpisodeStore:
             StorageFailed: the disk refused.
         """
         with self._writing(), storing(self.path, "compact"):
-            trims = {
-                index: layout.sha256_of(name)
-                for index, name in self._names.items()
-                if self.edits.trim_of(index, layout.sha256_of(name)) is not None
-            }
             gone = sorted(self.edits.deletions)
-            replaced = {str(index): sha256 for index, sha256 in trims.items() if index not in self.edits.deletions}
+            replaced = {
+                str(index): layout.sha256_of(name)
+                for index, name in self._names.items()
+                if index in self.edits.deletions or self.edits.trim_of(index, layout.sha256_of(name)) is not None
+            }
             self.edit(Edit("compact", who, why, tuple(gone), replaced=replaced))
             self.reload()
             self._finish_compacting()

@@ -98,9 +98,8 @@ def _check_indices(files: list[Path], known: edits.Edits) -> list[Fault]:
         for index in range(end)
         if index not in counts and index not in removed
     ]
-    replaced = {int(index): sha256 for edit in known.log for index, sha256 in edit.replaced.items()}
-    left = [file for file in files if layout.index_of(file.name) in removed]
-    left += [file for file in files if replaced.get(layout.index_of(file.name)) == layout.sha256_of(file.name)]
+    replaced = {int(index) for edit in known.log for index in edit.replaced}
+    left = [file for file in files if known.is_left_over(layout.index_of(file.name), layout.sha256_of(file.name))]
     faults += [Fault(f"episodes/{file.name}", "compact did not end", "run `ashore datasets recover`") for file in left]
     twice = sorted(index for index, count in counts.items() if count > 1 and index not in replaced)
     return faults + [Fault("episodes", f"episode {index} is there twice", "move one elsewhere") for index in twice]

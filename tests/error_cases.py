@@ -39,6 +39,14 @@ CASES: tuple[AshoreError, ...] = (
     datasets.InvalidBatch("300 windows in a batch", "1 to 256, the windows that there are"),
     datasets.InvalidEdit(STORE, "delete episodes", ["episode 12: not in the store; valid: 0 to 9"]),
     datasets.InvalidSelection(["draw 'frictoin': no episode has it; valid: 'friction'. Did you mean 'friction'?"]),
+    datasets.InvalidRemote("s3:/arm", "it has no scheme", "write it as s3://BUCKET/FOLDER"),
+    datasets.RemoteFailed("s3://robots/arm/snapshot.json", "read", OSError("Could not connect to the endpoint URL.")),
+    datasets.RemoteConflict(
+        "push", STORE, "s3://robots/arm", ["episode 7: there only"], "Run `ashore datasets pull` first."
+    ),
+    datasets.DamagedObject(
+        "s3://robots/arm", "snapshot.json", "a sealed snapshot", "other bytes", "Remove that object and push again."
+    ),
     sim.UnsupportedModel(["joint 'ball1': type ball; valid: hinge, slide, free"]),
     sim.InvalidProfile("mine.yaml", ["frictoin: unknown key. Did you mean 'friction'?"]),
     sim.InvalidRobotFile("my_arm.yaml", ["tool: the model has no 'tpc'; valid: 'tcp'. Did you mean 'tcp'?"]),

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = {"accelerate", "diffusers", "gymnasium", "matplotlib", "mujoco", "pybullet", "scipy", "torch", "zarr"}
+HEAVY = {"accelerate", "diffusers", "fsspec", "gymnasium", "matplotlib", "mujoco", "pybullet", "scipy", "torch", "zarr"}
 PROBE = """
 import importlib, json, sys
 importlib.import_module({module!r})
@@ -16,6 +16,7 @@ ROBOT_PATH = (
     "ashore.datasets.contract",
     "ashore.datasets.errors",
     "ashore.datasets.progress",
+    "ashore.datasets.store",
     "ashore.policies.bundle",
     "ashore.policies.execution.executor",
     "ashore.policies.execution.guard",
@@ -54,7 +55,9 @@ def test_help_imports_not_even_numpy() -> None:
     assert answer.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["collect", "train", "evaluate", "rank", "export", "deploy", "replay", "plan"])
+@pytest.mark.parametrize(
+    "command", ["collect", "train", "evaluate", "rank", "export", "deploy", "replay", "plan", "datasets"]
+)
 def test_a_commands_help_imports_nothing_heavy(command: str) -> None:
     probe = (
         "import sys\nfrom ashore.cli.main import main\n"

@@ -1,4 +1,4 @@
-"""`ashore datasets`: look at episode stores, curate them, make new ones, and exchange them with other formats."""
+"""`ashore datasets`: look at episode stores, curate them, make new ones, and exchange them."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,13 +9,14 @@ from ashore.cli.datasets.curating import Compact, Delete, Recover, Trim, Undo
 from ashore.cli.datasets.exchange import Export, Import
 from ashore.cli.datasets.looking import Info, Log, Plot, Show, Stats, Verify
 from ashore.cli.datasets.making import Filter, Merge, Split
+from ashore.cli.datasets.remote import Pull, Push
 
 __all__ = ["Datasets"]
 
 
 @dataclass(frozen=True)
 class Datasets:
-    """Look at, verify, curate, divide, join, import or export episode stores."""
+    """Look at, verify, curate, divide, join, import, export, push or pull episode stores."""
 
     action: OmitArgPrefixes[
         Annotated[Info, subcommand("info", prefix_name=False)]
@@ -34,6 +35,8 @@ class Datasets:
         | Annotated[Split, subcommand("split", prefix_name=False)]
         | Annotated[Import, subcommand("import", prefix_name=False)]
         | Annotated[Export, subcommand("export", prefix_name=False)]
+        | Annotated[Push, subcommand("push", prefix_name=False)]
+        | Annotated[Pull, subcommand("pull", prefix_name=False)]
     ]
 
     def run(self) -> int:

@@ -110,6 +110,31 @@ TABLE: list[tuple[errors.AshoreError, str]] = [
         errors.InvalidSelection(["draw 'frictoin': no episode has it"]),
         "the selection has 1 fault(s):\n  draw 'frictoin': no episode has it\nCorrect these and select again.",
     ),
+    (
+        errors.InvalidRemote("s3://...", "it holds credentials", "leave them out"),
+        "cannot use 's3://...' as the place of a store: it holds credentials. Expected an fsspec URL such as "
+        "s3://bucket/folder. The way out: leave them out.",
+    ),
+    (
+        errors.RemoteFailed("s3://robots/arm/snapshot.json", "read", PermissionError("Forbidden")),
+        "cannot read s3://robots/arm/snapshot.json: Forbidden. Expected storage that is reached and allows it. Set "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), or what another scheme's package reads, to an "
+        "account with the right to list, read, write and remove there, and run the command again: it goes on where it "
+        "stopped.",
+    ),
+    (
+        errors.RemoteConflict(
+            "push", STORE, "s3://robots/arm", [f"episode {i}: there only" for i in range(11)], "Pull."
+        ),
+        "cannot push: demo/episodes (here) and s3://robots/arm (there) differ:\n"
+        + "".join(f"  episode {i}: there only\n" for i in range(10))
+        + "  and 1 more\nExpected one to hold all that the other has. Nothing was changed. Pull.",
+    ),
+    (
+        errors.DamagedObject("s3://robots/arm/", "snapshot.json", "a sealed snapshot", "other bytes", "Remove it."),
+        "s3://robots/arm/snapshot.json is damaged: expected a sealed snapshot, found other bytes. Nothing of it was "
+        "taken. Remove it.",
+    ),
 ]
 
 
