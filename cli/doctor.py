@@ -1,4 +1,4 @@
-"""`ashore doctor`: what this machine has, and what to do about what it lacks; `ashore doctor data`, of a store."""
+"""`ashore doctor`: what this machine has, and what to do about what it lacks; or a store, or an arm."""
 
 import platform
 import sys
@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from tyro.conf import OmitArgPrefixes, subcommand
 
 from ashore.cli.doctor_data import Data
+from ashore.cli.doctor_robot import RobotCheck
 
 State = Literal["good", "absent", "broken"]
 DISTRIBUTIONS = {
@@ -53,17 +54,19 @@ class Machine:
 
 @dataclass(frozen=True)
 class Doctor:
-    """Look at this machine, or with `data` at a store's data. Exit code 1 where something is wrong.
+    """Look at this machine, with `data` at a store's data, with `robot` at an arm. Exit code 1 where a thing is wrong.
 
     For example:
 
       ashore doctor
       ashore doctor data out/arm
+      ashore doctor robot my_arm/robot.yaml
     """
 
     what: OmitArgPrefixes[
         Annotated[Machine, subcommand("machine", prefix_name=False)]
         | Annotated[Data, subcommand("data", prefix_name=False)]
+        | Annotated[RobotCheck, subcommand("robot", prefix_name=False)]
     ] = field(default_factory=Machine)
 
     def run(self) -> int:

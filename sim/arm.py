@@ -1,35 +1,32 @@
 """Arms from one small file beside a model: which joints, which tool, which gripper, which limits; any arm will do.
 
-The file is YAML (`sim/robots/panda/robot.yaml` is an example); joint ranges, servos and masses are the model's.
-In a scene, and so in contracts and randomizations, every name of the model is told with the arm's before it: joint1 of
-the panda is panda_joint1.
+The file is YAML (`sim/robots/panda/robot.yaml` is an example, `sim/arm_spec.py` has every key); joint ranges and masses
+are the model's, and so are servos where it has them. In a scene, and so in contracts and randomizations, every name of
+the model is told with the arm's before it: joint1 of the panda is panda_joint1.
 Frames: the base body stands at the world's origin; the tool's z axis points out of the hand, the fingers close along y.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import mujoco
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from ashore.datasets.contract import Feature
-from ashore.datasets.errors import UnreadableFile, closest, quoted
+from ashore.sim.arm_model import MARGIN_RAD, complete, fitting_faults, joint_servos
+from ashore.sim.arm_spec import ArmSpec, read_arm_spec
 from ashore.sim.engine import Engine
 from ashore.sim.errors import InvalidRobotFile
 from ashore.sim.kinematics import chain_from_model
 from ashore.sim.robot import CommandLimits, Robot, RobotCard
-from ashore.sim.scene import load_spec, stand_in
+from ashore.sim.scene import compiled, load_spec, stand_in
 
 Array = NDArray[Any]
 COMMAND_HZ = 50.0
-MARGIN_RAD = 0.05
-"""Joint targets stay this far inside the joint limits."""
 SET_POINT_RAD_S = 12.0
 """A set-point is not a position: its step of s moves the joint at s / servo_time_s at first. So it may jump from one
 end of its lead to the other in about two periods, while max_lead bounds the joint's speed to the maker's rows."""
@@ -37,64 +34,20 @@ GRIPPER_M_S = 10.0
 """The gripper's set-point may jump from open to closed in one period; its own speed is bounded in the gripper."""
 
 
-@dataclass(frozen=True)
-class Box:
-    """A box in the base's frame, m."""
-
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class GripperSpec:
-    """A parallel gripper: its width is the sum of its fingers' positions."""
-
-    fingers: tuple[str, ...]
-    """Its slide joints, in the model."""
-    actuator: str
-    """The position servo, on a joint or tendon, whose control is the width in m."""
-    pads: tuple[str, ...]
-    """The geoms that touch what is held."""
-    width_m: float
-    """Width when open."""
-
-
-@dataclass(frozen=True)
-class ArmSpec:
-    """What an arm's file says; once it is loaded, with names as they are in a scene."""
-
-    name: str
-    model: str
-    """MJCF or URDF, relative to the file."""
-    base: str
-    """Body in whose frame poses are told."""
-    tool: str
-    """Site between the finger tips."""
-    joints: tuple[str, ...]
-    """Hinges from base to tool (J)."""
-    home_rad: tuple[float, ...]
-    """Where episodes start (J,), the tool pointing down."""
-    velocity_rad_s: tuple[float, ...]
-    """Largest joint speeds (J,), the maker's."""
-    servo_time_s: float
-    """kv / kp of the joint servos: the time constant of their first-order lag."""
-    gripper: GripperSpec
-    workspace_m: Box
-    """Where a policy may send the tool."""
-    stop_outside_m: Box
-    """A tool outside of it is a fault that ends in a stop."""
-    tool_turn_rad_s: float = 2.5
-    """Largest turn of the tool that a policy may ask for, about each axis."""
-
-
 class JointServo:
     """The joint servos run in the actuators themselves: a command is their set-point."""
 
     period_s = 1.0 / COMMAND_HZ
 
+    def __init__(self, actuators: Sequence[int], n_actuators: int) -> None:
+        """Take the numbers of the joints' actuators, then of the gripper's (J + 1), and how many there are in all."""
+        self._actuators, self._n_actuators = np.array(actuators), n_actuators
+
     def control(self, command: Array, engine: Engine) -> Array:
-        """Pass joint targets rad and gripper width m on (N, J + 1)."""
-        return command
+        """Pass joint targets rad and gripper width m (N, J + 1) on to their actuators (N, Nu)."""
+        controls = np.zeros((len(command), self._n_actuators))
+        controls[:, self._actuators] = command
+        return controls
 
 
 @dataclass(frozen=True)
@@ -102,12 +55,17 @@ class Arm(Robot):
     """An arm in simulation."""
 
     spec: ArmSpec
+    """Its file, with names as they are in a scene."""
+    written: ArmSpec
+    """Its file, with the names of its own model."""
     reference: str
     """What names it after the @ of a task: a shipped name, or the path of its file."""
 
     def stand_in(self, surroundings: mujoco.MjSpec) -> mujoco.MjSpec:
         """Put the arm into a scene that is described without it, and return that."""
-        return stand_in(surroundings, load_spec(self.mjcf_path), _prefix(self.spec))
+        model = load_spec(self.mjcf_path)
+        complete(self.written, model)
+        return stand_in(surroundings, model, _prefix(self.spec))
 
     def alone(self) -> mujoco.MjModel:
         """The arm in an empty world."""
@@ -127,8 +85,7 @@ class Arm(Robot):
     def servos(self) -> tuple[str, ...]:
         """The actuators of the joints, in their order (J)."""
         model = self.alone()
-        by_joint = {int(model.actuator_trnid[a, 0]): model.actuator(a).name for a in joint_servos(model)}
-        return tuple(by_joint[int(model.joint(name).id)] for name in self.spec.joints)
+        return tuple(model.actuator(number).name for number in _actuators(self.spec, model)[:-1])
 
     def place(self, engine: Engine, ids: Array, joint_pos_rad: Array, width_m: Array) -> None:
         """Set joints (K, J) and the gripper's width (K, 1) of the simulations ids (K,), at rest."""
@@ -154,16 +111,18 @@ def load_arm(path: Path, reference: str = "") -> Arm:
         UnreadableFile: the file or the model cannot be read.
         InvalidRobotFile: lists every key, name and limit that does not fit.
     """
-    written = _read(path)
+    written = read_arm_spec(path)
     model_path = path.parent / written.model
-    faults = list(_faults(written, load_spec(model_path).compile()))
+    robot = load_spec(model_path)
+    faults = list(fitting_faults(written, compiled(robot, model_path)))
     if faults:
         raise InvalidRobotFile(path, faults)
-    spec = _in_scene(written)
-    model = stand_in(mujoco.MjSpec(), load_spec(model_path), _prefix(spec)).compile()
+    spec = _in_scene(complete(written, robot))
+    model = compiled(stand_in(mujoco.MjSpec(), robot, _prefix(spec)), model_path)
     limits = _limits(spec, model)
     card = RobotCard(spec.name, COMMAND_HZ, _commands(spec, model), limits, _interface(spec, model, limits))
-    return Arm(card, model_path, JointServo(), _observations(spec, model), spec, reference or str(path))
+    drive = JointServo(_actuators(spec, model), int(model.nu))
+    return Arm(card, model_path, drive, _observations(spec, model), spec, written, reference or str(path))
 
 
 def vector(name: str, unit: str, axes: str = "xyz", frame: str = "base", **rest: Any) -> Feature:
@@ -171,14 +130,11 @@ def vector(name: str, unit: str, axes: str = "xyz", frame: str = "base", **rest:
     return Feature(name, (len(axes),), unit, frame, tuple(f"{name}.{axis}" for axis in axes), **rest)
 
 
-def joint_servos(model: mujoco.MjModel) -> list[int]:
-    """The actuators that are position servos of a single joint."""
-    on_joint, affine = int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtBias.mjBIAS_AFFINE)
-    return [
-        a
-        for a in range(model.nu)
-        if int(model.actuator_trntype[a]) == on_joint and int(model.actuator_biastype[a]) == affine
-    ]
+def _actuators(spec: ArmSpec, model: mujoco.MjModel) -> list[int]:
+    """Numbers of the actuators of the joints, then of the gripper's (J + 1)."""
+    servos = joint_servos(model)
+    joints = [servos[int(model.joint(name).id)] for name in spec.joints]
+    return [*joints, int(model.actuator(spec.gripper.actuator).id)]
 
 
 def _prefix(spec: ArmSpec) -> str:
@@ -195,95 +151,10 @@ def _in_scene(spec: ArmSpec) -> ArmSpec:
     placed = replace(
         gripper,
         fingers=several(gripper.fingers),
-        actuator=prefix + gripper.actuator,
+        actuator=f"{prefix}{gripper.actuator}",
         pads=several(gripper.pads),
     )
     return replace(spec, base=prefix + spec.base, tool=prefix + spec.tool, joints=several(spec.joints), gripper=placed)
-
-
-def _read(path: Path) -> ArmSpec:
-    expected = "an arm's file: a YAML mapping of names to values"
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
-        raise UnreadableFile(path, expected, str(error), "Correct the path, or the YAML there.") from error
-    faults: list[str] = []
-    spec: ArmSpec | None = _parsed(ArmSpec, raw, "", faults)
-    if spec is None or faults:
-        raise InvalidRobotFile(path, faults)
-    return spec
-
-
-def _parsed(kind: type[Any], raw: Any, where: str, faults: list[str]) -> Any:
-    """Make one of the file's dataclasses from its mapping, noting every fault; None where there are some."""
-    if not isinstance(raw, Mapping):
-        faults.append(f"{where.rstrip('.') or 'the file'}: expected a mapping of names to values, given {raw!r}")
-        return None
-    before, known = len(faults), {item.name: item for item in fields(kind)}
-    unknown = [str(key) for key in raw if key not in known]
-    faults += [f"{where}{key}: no such key; valid: {quoted(known)}.{closest(key, list(known))}" for key in unknown]
-    faults += [f"{where}{name}: missing" for name, item in known.items() if name not in raw and item.default is MISSING]
-    values = {name: _value(known[name].type, raw[name], where + name, faults) for name in known if name in raw}
-    return None if len(faults) > before else kind(**values)
-
-
-def _value(kind: Any, value: Any, where: str, faults: list[str]) -> Any:
-    if is_dataclass(kind):
-        return _parsed(kind, value, f"{where}.", faults)  # type: ignore[arg-type]
-    several = get_origin(kind) is tuple
-    item = get_args(kind)[0] if several else kind
-    items = value if several and isinstance(value, list) else [value]
-    if several != isinstance(value, list) or not all(_is(item, each) for each in items):
-        wanted = {str: "text", float: "finite numbers" if several else "a finite number"}[item]
-        faults.append(f"{where}: expected {'a list of ' if several else ''}{wanted}, given {value!r}")
-        return None
-    return tuple(item(each) for each in items) if several else item(value)
-
-
-def _is(kind: type, value: Any) -> bool:
-    if kind is str:
-        return isinstance(value, str)
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _faults(spec: ArmSpec, model: mujoco.MjModel) -> Iterator[str]:
-    """Yield what of the file does not fit the model, or itself."""
-    named = (
-        ("base", [spec.base], [model.body(i).name for i in range(model.nbody)]),
-        ("tool", [spec.tool], [model.site(i).name for i in range(model.nsite)]),
-        ("joints", spec.joints, [model.joint(i).name for i in range(model.njnt)]),
-        ("gripper.fingers", spec.gripper.fingers, [model.joint(i).name for i in range(model.njnt)]),
-        ("gripper.actuator", [spec.gripper.actuator], [model.actuator(i).name for i in range(model.nu)]),
-        ("gripper.pads", spec.gripper.pads, [model.geom(i).name for i in range(model.ngeom)]),
-    )
-    missing = [(key, name, known) for key, names, known in named for name in names if name not in known]
-    for key, name, known in missing:
-        yield f"{key}: the model has no {name!r}; valid: {quoted(n for n in known if n)}.{closest(name, known)}"
-    n = len(spec.joints)
-    for key in ("home_rad", "velocity_rad_s"):
-        if len(getattr(spec, key)) != n:
-            yield f"{key}: {len(getattr(spec, key))} numbers for {n} joints"
-    for key in ("workspace_m", "stop_outside_m"):
-        box = getattr(spec, key)
-        if not (len(box.low) == len(box.high) == 3 and np.all(np.array(box.low) < np.array(box.high))):
-            yield f"{key}: expected three numbers each, low below high"
-    if not missing:
-        yield from _joint_faults(spec, model)
-
-
-def _joint_faults(spec: ArmSpec, model: mujoco.MjModel) -> Iterator[str]:
-    driven = {int(model.actuator_trnid[a, 0]) for a in joint_servos(model)}
-    for name, home in zip(spec.joints, spec.home_rad, strict=False):
-        joint = model.joint(name)
-        low, high = joint.range
-        if int(joint.type[0]) != int(mujoco.mjtJoint.mjJNT_HINGE):
-            yield f"joints: {name!r} is no hinge"
-        elif not model.jnt_limited[joint.id]:
-            yield f"joints: {name!r} has no limits; give it a range in the model (limits are what the guard keeps)"
-        elif not low + MARGIN_RAD <= home <= high - MARGIN_RAD:
-            yield f"home_rad: {name!r} at {home:g} is not {MARGIN_RAD:g} inside its range of {low:g} to {high:g}"
-        if joint.id not in driven:
-            yield f"joints: {name!r} has no position servo; add <position joint=...> to the model's actuators"
 
 
 def _ranges(spec: ArmSpec, model: mujoco.MjModel) -> tuple[tuple[float, ...], tuple[float, ...]]:

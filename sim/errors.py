@@ -143,6 +143,6 @@ class InvalidRobotFile(AshoreError):
         lines = "\n".join(f"  {fault}" for fault in faults)
         super().__init__(
             f"the robot file {where} has {len(faults)} fault(s):\n{lines}\n"
-            "The keys are described in sim/arm.py; start from sim/robots/panda/robot.yaml, and try it with "
+            "The keys are described in docs/own_robot.md; start from sim/robots/panda/robot.yaml, and try it with "
             "ashore doctor robot."
         )

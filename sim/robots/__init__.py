@@ -8,7 +8,7 @@ from ashore.datasets.errors import UnknownName
 from ashore.sim.arm import Arm, load_arm
 from ashore.sim.robot import Robot
 
-ARMS = ("panda",)
+ARMS = ("panda", "ur5e")
 """Arms that ship; their files are ARM/robot.yaml."""
 DEFAULT_ARM = "panda"
 ROBOTS: Mapping[str, str] = {"crazyflie": "ashore.sim.robots.crazyflie.robot"}
