@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ashore.datasets.progress import Progress
@@ -28,8 +28,8 @@ class Collect:
     """Task, such as arm/pick-place or quadrotor/hover."""
     episodes: int = 100
     """Number of episodes that the store shall hold in the end; those it holds already count."""
-    level: Literal["none", "narrow", "wide"] = "wide"
-    """How much of the world is randomized."""
+    level: str = "wide"
+    """What varies between episodes: none, narrow, wide, or a file such as my_cell.yaml (docs/randomization.md)."""
     seed: int = 0
     """Seed of every draw and every noise."""
     twin: str | None = None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 WORLDS, TWINS, ENVIRONMENTS = 100, 10, 10
 """Episodes at a time in MuJoCo, in PyBullet and in Gymnasium."""
+WEAKEST = 5
+"""Slices of the draws that are shown."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Evaluate:
       ashore evaluate out/student --episodes 200
       ashore evaluate out/policy.ashore --task arm/pick-place --level narrow --latency-ms 30
       ashore evaluate out/student --twin arm_hard --episodes 20 --report out/hard.json
+      ashore evaluate out/student --level my_cell.yaml --episodes 300 --plot out/slices.png
     """
 
     policy: Annotated[Path, Positional]
@@ -31,8 +34,8 @@ class Evaluate:
     """Task, such as arm/pick-place or gym/gym_pusht/PushT-v0; the policy's own where not given."""
     episodes: int = 100
     """Number of episodes."""
-    level: Literal["none", "narrow", "wide"] = "wide"
-    """How much of the world is randomized."""
+    level: str = "wide"
+    """What varies between episodes: none, narrow, wide, or a file such as my_cell.yaml (docs/randomization.md)."""
     twin: str | None = None
     """Reality profile: evaluate in PyBullet instead, the name of one that ships or a YAML file."""
     latency_ms: float = 20.0
@@ -40,7 +43,9 @@ class Evaluate:
     seed: int = 1_000
     """Seed of the draws and of every noise; training data comes from small ones."""
     report: Path | None = None
-    """JSON file for every episode's verdict, figures and draw."""
+    """JSON file for every episode's verdict, figures and draw, and the success by slices of the draws."""
+    plot: Path | None = None
+    """PNG of how the draws cover each parameter's range, and of the success along it."""
 
     def run(self) -> int:
         """Evaluate, and show the figures."""
@@ -61,6 +66,12 @@ class Evaluate:
             self._write(self.report, task, evaluation)
         where = f"{task}, {self.level}" if self.twin is None else f"{task} on the twin, {self.twin}"
         show_evaluation(f"{self.policy}: {where}", evaluation)
+        show_slices(evaluation)
+        if self.plot is not None:
+            from ashore.cli.console import say
+            from ashore.cli.slice_chart import draw_slices
+
+            say(f"{self.plot}: {draw_slices(evaluation.draws, evaluation.success, self.plot)} drawn numbers.")
         return 0
 
     def _simulation(self, task: str) -> "tuple[Simulated, Randomization]":
@@ -83,10 +94,13 @@ class Evaluate:
     def _write(self, path: Path, task: str, evaluation: "Evaluation") -> None:
         import json
 
+        from ashore.policies.ranking.slices import slices
+
         level = self.level if self.twin is None and not task.startswith("gym/") else None
         facts = {"policy": str(self.policy), "task": task, "level": level, "twin": self.twin}
+        parts = [part.to_json() for part in slices(evaluation.draws, evaluation.success)]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**facts, **evaluation.to_json()}, indent=2) + "\n")
+        path.write_text(json.dumps({**facts, **evaluation.to_json(), "slices": parts}, indent=2) + "\n")
 
 
 def show_evaluation(title: str, evaluation: "Evaluation") -> None:
@@ -112,3 +126,14 @@ def show_evaluation(title: str, evaluation: "Evaluation") -> None:
         ("wall time, s", round(evaluation.wall_s, 1)),
     ]
     show_table(title, ("figure", "value"), rows)
+
+
+def show_slices(evaluation: "Evaluation") -> None:
+    """Print where success is lowest: the weakest thirds of what was drawn, where there are enough episodes."""
+    from ashore.cli.console import show_table
+    from ashore.policies.ranking.slices import slices
+
+    parts = sorted(slices(evaluation.draws, evaluation.success), key=lambda part: part.interval.low)
+    rows = [(part.parameter, f"{part.low:.4g} to {part.high:.4g}", str(part.interval)) for part in parts[:WEAKEST]]
+    if rows and not evaluation.success.all():
+        show_table("weakest thirds of the draws", ("drawn", "between", "success, 95 % for all thirds together"), rows)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional
 
@@ -27,8 +27,8 @@ class Rank:
     """Store of episodes that the robot or its twin recorded; without it the order is that of simulated success."""
     episodes: int = 200
     """Simulated episodes a policy."""
-    level: Literal["none", "narrow", "wide"] = "wide"
-    """How much of the world is randomized."""
+    level: str = "wide"
+    """What varies between episodes: none, narrow, wide, or a file such as my_cell.yaml (docs/randomization.md)."""
     latency_ms: float = 20.0
     """Time that inference takes."""
     seed: int = 730_000

@@ -16,9 +16,10 @@ from ashore.datasets.contract import Contract, Feature
 from ashore.datasets.errors import UnknownName
 from ashore.datasets.rotations import upper_half
 from ashore.sim.arm import Arm, vector
+from ashore.sim.distributions import Uniform
 from ashore.sim.engine import Engine
 from ashore.sim.injection import Injection
-from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Target, Uniform, stack
+from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Target, stack
 from ashore.sim.robots import DEFAULT_ARM, make_arm
 from ashore.sim.scene import load_spec
 from ashore.sim.sensors import SensorSpec

@@ -22,6 +22,7 @@ from ashore.sim.control_steps import ControlSteps
 from ashore.sim.errors import ExpertFails
 from ashore.sim.injection import inject
 from ashore.sim.randomization import Draw, draw_episodes, draw_to_json, episode_seed
+from ashore.sim.randomization_files import randomization_of
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import make_task
 from ashore.sim.world import World
@@ -105,7 +106,7 @@ def collect(
         task_name: the task whose expert demonstrates.
         n_episodes: episodes that the store shall hold in the end; those it holds already count.
         store: opened for writing, with the task's contract.
-        level: of the randomization: none, narrow or wide.
+        level: of the randomization: none, narrow, wide, or the path of a file.
         seed: the attempts' numbers and this seed decide everything.
         noise: whether the task's noise is injected into the commands.
         progress: told after each batch.
@@ -118,7 +119,7 @@ def collect(
     task = make_task(task_name)
     task.contract.require_same(store.contract, f"the task {task.name}", f"the store {store.path}")
     started, n_before = time.monotonic(), len(store)
-    randomization = task.randomization(level)
+    randomization = randomization_of(task, level)
     n_missing = n_episodes - n_before
     if n_missing <= 0:
         return Collected(0, 0, 0.0)
@@ -155,7 +156,7 @@ def try_attempts(task_name: str, numbers: Sequence[int], level: str, seed: int, 
     if min(numbers, default=0) < 0:
         raise UnknownName("attempt", str(min(numbers)), ("0", "1", "2", "..."))
     task = make_task(task_name)
-    simulation = Simulation(task, World(task.scene(), len(numbers)), task.randomization(level))
+    simulation = Simulation(task, World(task.scene(), len(numbers)), randomization_of(task, level))
     demonstrate(simulation, seed, numbers, noise)
     return attempts(simulation, seed, numbers)
 

@@ -146,3 +146,14 @@ class InvalidRobotFile(AshoreError):
             "The keys are described in docs/own_robot.md; start from sim/robots/panda/robot.yaml, and try it with "
             "ashore doctor robot."
         )
+
+
+class InvalidRandomization(AshoreError):
+    """A randomization that breaks its rules or does not fit its scene; lists every fault."""
+
+    def __init__(self, where: Path | str, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"{where} has {len(faults)} fault(s):\n{lines}\n"
+            "What can vary, and how it is written, is told in docs/randomization.md."
+        )

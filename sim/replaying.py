@@ -17,6 +17,7 @@ from ashore.sim.collection import command_noise
 from ashore.sim.control_steps import ControlSteps
 from ashore.sim.errors import CannotReplay
 from ashore.sim.randomization import draw_from_json
+from ashore.sim.randomization_files import randomization_of
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import TASKS, make_task
 from ashore.sim.world import World
@@ -147,7 +148,7 @@ def _faults(episode: Episode) -> list[str]:
 
 def _simulation(episode: Episode) -> Simulation:
     task = make_task(episode.contract.task)
-    return Simulation(task, World(task.scene(), 1, n_threads=1), task.randomization(episode.meta.level or "wide"))
+    return Simulation(task, World(task.scene(), 1, n_threads=1), randomization_of(task, episode.meta.level or "wide"))
 
 
 def _difference(step: int, name: str, stored: Array, replayed: Array) -> Difference | None:

@@ -14,6 +14,8 @@ from ashore.datasets.rotations import quat_from_vector, quat_multiply, upper_hal
 from ashore.sim.randomization import Draw
 
 Array = NDArray[Any]
+STREAM = 3
+"""Which of an episode's streams of chance is the sensors' links'; white noise has the first."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class SensorSpec:
     """Age of the measurement, s; between two samples the measurement is interpolated."""
     bias: str | None = None
     """Constant offset, one number or one an element, in the observation's unit; rotation vector for quaternions."""
+    quantization: str | None = None
+    """Step between the values that can be told, in the observation's unit."""
+    dropout: str | None = None
+    """Probability that a sample is lost; the last one stays."""
+    jitter: str | None = None
+    """Standard deviation of what a sample is late beyond the delay, half-normal, s."""
     kind: Literal["vector", "quaternion"] = "vector"
 
 
@@ -35,19 +43,24 @@ class Sensors:
     sample      0     1     2     3          period_s apart
     truth       a     b     c     d
     measured    a     a.    b.    c.         delay of 0.75 periods: b. lies a quarter of the way from b to c
+
+    All observations lie side by side in one array of columns, so that one look back serves them all.
     """
 
     def __init__(self, specs: Mapping[str, SensorSpec], widths: Mapping[str, int], n: int, period_s: float) -> None:
         self._specs = specs
-        self._widths = widths
         self._n = n
         self._period_s = period_s
         self._taken = np.zeros(n, dtype=np.int64)
         """Samples that each episode has had."""
-        self._history: dict[str, Array] = {}
-        self._noise: dict[str, Array] = {}
-        self._bias: dict[str, Array] = {}
-        self._delay_s: dict[str, Array] = {}
+        ends = np.cumsum([0, *(widths[name] for name in specs)])
+        self._columns = {name: slice(int(ends[i]), int(ends[i + 1])) for i, name in enumerate(specs)}
+        self._width = int(ends[-1])
+        self._of = np.repeat(np.arange(len(specs)), np.diff(ends))
+        """Which observation each column belongs to (W,)."""
+        self._turned = [name for name, spec in specs.items() if spec.kind == "quaternion"]
+        self._step = np.zeros((n, self._width))
+        self._allocate(1)
 
     def reset(self, draws: Sequence[Draw], seeds: Sequence[int], n_samples: int, ids: Array | None = None) -> None:
         """Start episodes ids (K,), all where None, of at most n_samples measurements (the reset's own included)."""
@@ -55,14 +68,17 @@ class Sensors:
         if ids is None:
             self._allocate(n_samples)
         self._taken[rows] = 0
-        rngs = [np.random.default_rng(seed) for seed in seeds]
-        for name, spec in self._specs.items():
-            width = self._noise[name].shape[2]
-            deviation = _drawn(draws, spec.noise, width)
-            white = np.stack([rng.standard_normal((n_samples, width), dtype=np.float32) for rng in rngs])
-            self._noise[name][rows] = white * deviation[:, None, :]
-            self._bias[name][rows] = _drawn(draws, spec.bias, width)
-            self._delay_s[name][rows] = _drawn(draws, spec.delay, 1)[:, 0]
+        white = [np.random.default_rng(seed) for seed in seeds]
+        for number, (name, spec) in enumerate(self._specs.items()):
+            columns = self._columns[name]
+            width = 3 if spec.kind == "quaternion" else columns.stop - columns.start
+            drawn = np.stack([rng.standard_normal((n_samples, width), dtype=np.float32) for rng in white])
+            error = drawn * _drawn(draws, spec.noise, width)[:, None, :] + _drawn(draws, spec.bias, width)[:, None, :]
+            self._error[rows, :, columns.start : columns.start + width] = error
+            self._step[rows, columns] = _drawn(draws, spec.quantization, columns.stop - columns.start)
+            self._start_link(number, spec, rows, draws, seeds)
+        # Whether anything is late, lost or stepped at all; where not, it costs nothing.
+        self._is_late, self._is_lossy, self._is_stepped = (bool(x.any()) for x in (self._late, self._lost, self._step))
 
     def measure(self, truth: Mapping[str, Array], ids: Array | None = None) -> dict[str, Array]:
         """Take the next sample of episodes ids (K,), all where None, and return it as measured.
@@ -72,45 +88,76 @@ class Sensors:
             ids: (K,) the episodes that are measured; the others' time stands still.
         """
         rows = np.arange(self._n) if ids is None else ids
-        measured = {name: self._disturb(name, np.asarray(value), rows) for name, value in truth.items()}
+        if not self._specs:
+            return dict(truth)
+        now = self._taken[rows]
+        delayed = self._delayed(rows, now, self._sampled(rows, now, truth))
+        error = self._error[rows, np.minimum(now, self._error.shape[1] - 1)]
+        told = delayed + error
+        for name in self._turned:
+            columns = self._columns[name]
+            turn = quat_from_vector(error[:, columns.start : columns.start + 3])
+            told[:, columns] = upper_half(quat_multiply(turn, delayed[:, columns]))
+        if self._is_stepped:
+            step = self._step[rows]
+            told = np.where(step > 0, np.round(told / np.where(step > 0, step, 1.0)) * step, told)
         self._taken[rows] += 1
+        measured = dict(truth)
+        for name, columns in self._columns.items():
+            measured[name] = told[:, columns].reshape(np.shape(truth[name]))
         return measured
 
     def _allocate(self, n_samples: int) -> None:
-        for name, spec in self._specs.items():
-            width = 3 if spec.kind == "quaternion" else self._widths[name]
-            self._history[name] = np.zeros((self._n, n_samples, self._widths[name]))
-            self._noise[name] = np.zeros((self._n, n_samples, width))
-            self._bias[name], self._delay_s[name] = np.zeros((self._n, width)), np.zeros(self._n)
+        self._history = np.zeros((self._n, n_samples, self._width))
+        self._error = np.zeros((self._n, n_samples, self._width))
+        self._late = np.zeros((self._n, n_samples, len(self._specs)))
+        self._lost = np.zeros((self._n, n_samples, len(self._specs)), dtype=bool)
 
-    def _disturb(self, name: str, value: Array, rows: Array) -> Array:
-        if name not in self._specs:
-            return value
-        now, n_samples = self._taken[rows], self._noise[name].shape[1]
+    def _start_link(
+        self, number: int, spec: SensorSpec, rows: Array, draws: Sequence[Draw], seeds: Sequence[int]
+    ) -> None:
+        """Draw how late each sample of one observation is, in periods, and which ones are lost."""
+        n_samples = self._late.shape[1]
+        late = np.repeat(_drawn(draws, spec.delay, 1), n_samples, axis=1)
+        lost = np.zeros(late.shape, dtype=bool)
+        jitter, dropout = _drawn(draws, spec.jitter, 1), _drawn(draws, spec.dropout, 1)
+        for row in np.flatnonzero((jitter + dropout)[:, 0]).tolist():
+            rng = np.random.default_rng([seeds[row], STREAM, number])
+            late[row] += jitter[row] * np.abs(rng.standard_normal(n_samples))
+            lost[row, 1:] = rng.random(n_samples)[1:] < dropout[row]
+        self._late[rows, :, number], self._lost[rows, :, number] = late / self._period_s, lost
+
+    def _sampled(self, rows: Array, now: Array, truth: Mapping[str, Array]) -> Array:
+        """Put the newest sample (K, W) into the history, without what is lost, and return it."""
+        newest = np.concatenate([np.reshape(truth[name], (len(rows), -1)) for name in self._specs], axis=1)
+        n_samples = self._history.shape[1]
+        if self._is_lossy:
+            lost = self._lost[rows, np.minimum(now, n_samples - 1)][:, self._of]
+            newest = np.where(lost, self._history[rows, (now - 1) % n_samples], newest)
         # An episode that goes on beyond its limit overwrites its oldest samples, and its last noise stays.
-        self._history[name][rows, now % n_samples] = value.reshape(len(rows), -1)
-        delayed = self._delayed(name, rows, now)
-        error = self._noise[name][rows, np.minimum(now, n_samples - 1)] + self._bias[name][rows]
-        if self._specs[name].kind == "quaternion":
-            return np.asarray(upper_half(quat_multiply(quat_from_vector(error), delayed)))
-        return np.asarray((delayed + error).reshape(value.shape))
+        self._history[rows, now % n_samples] = newest
+        return np.asarray(newest, dtype=np.float64)
 
-    def _delayed(self, name: str, rows: Array, now: Array) -> Array:
-        history, behind = self._history[name], self._delay_s[name][rows] / self._period_s
-        newest = history[rows, now % history.shape[1]]
-        if not np.any(behind):
-            return np.asarray(newest)
-        whole = np.floor(behind).astype(int)
-        share = (behind - whole)[:, None]
-        newer = history[rows, np.maximum(now - whole, 0) % history.shape[1]]
-        older = history[rows, np.maximum(now - whole - 1, 0) % history.shape[1]]
-        if self._specs[name].kind == "quaternion":
-            older = np.where(np.sum(older * newer, axis=1, keepdims=True) < 0, -older, older)
+    def _delayed(self, rows: Array, now: Array, newest: Array) -> Array:
+        """Look back (K, W) by each observation's delay, between two samples where it falls there."""
+        if not self._is_late:
+            return newest
+        n_samples = self._history.shape[1]
+        behind = self._late[rows, np.minimum(now, n_samples - 1)][:, self._of]
+        whole = np.floor(behind).astype(np.int64)
+        share, here, columns = behind - whole, rows[:, None], np.arange(self._width)
+        newer = self._history[here, np.maximum(now[:, None] - whole, 0) % n_samples, columns]
+        older = self._history[here, np.maximum(now[:, None] - whole - 1, 0) % n_samples, columns]
+        for name in self._turned:
+            part = self._columns[name]
+            across = np.sum(older[:, part] * newer[:, part], axis=1, keepdims=True) < 0
+            older[:, part] = np.where(across, -older[:, part], older[:, part])
         mixed = (1 - share) * newer + share * older
-        if self._specs[name].kind == "quaternion":
-            mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
+        for name in self._turned:
+            part = self._columns[name]
+            mixed[:, part] /= np.linalg.norm(mixed[:, part], axis=1, keepdims=True)
         # What is not late is untouched, bit for bit, whoever else is.
-        return np.asarray(np.where((behind > 0)[:, None], mixed, newest))
+        return np.asarray(np.where(behind > 0, mixed, newest))
 
 
 def _drawn(draws: Sequence[Draw], name: str | None, width: int) -> Array:

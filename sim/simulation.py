@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.errors import InvalidSample
+from ashore.sim.command_path import CommandPath
 from ashore.sim.engine import Engine
 from ashore.sim.randomization import Draw, Randomization
 from ashore.sim.restarting import restart_rows
@@ -26,6 +27,9 @@ class RandomizedEngine(Engine, Protocol):
 
     def reset(self, ids: Array) -> None:
         """Put simulations ids (K,) into the model's first state."""
+
+    def check(self, randomization: Randomization) -> None:
+        """Refuse a randomization that does not fit the scene."""
 
     def randomize(self, ids: Array, draws: Sequence[Draw], randomization: Randomization) -> None:
         """Set the model fields of simulations ids (K,) from their draws."""
@@ -108,12 +112,18 @@ class Simulation:
         self.engine = engine
         self.randomization = randomization
         self.n = engine.n
+        # Asked once: what an engine can do does not change, and a protocol's check costs as much as a measurement.
+        self._restarting = engine if isinstance(engine, RandomizedEngine) else None
+        if self._restarting is not None:
+            self._restarting.check(randomization)
         card = task.robot.card
         self.command_period_s = 1.0 / card.command_hz
         self._drive_substeps = max(1, round(task.robot.drive.period_s / engine.timestep_s))
         self._drive_calls = max(1, round(self.command_period_s / (self._drive_substeps * engine.timestep_s)))
         widths = {feature.name: feature.size for feature in task.contract.observations}
         self._sensors = Sensors(task.sensors(), widths, self.n, self.command_period_s)
+        drive_period_s = self._drive_substeps * engine.timestep_s
+        self._path = CommandPath(card.limits, self.n, drive_period_s, self._drive_calls)
         self._draws: list[Draw] = []
         self._measured: dict[str, Array] = {}
         self._truth: dict[str, Array] = {}
@@ -187,6 +197,7 @@ class Simulation:
         self._ticks[rows], self._ended_s[rows] = 0, np.inf
         self._place(rows, draws, states)
         self._sensors.reset(draws, seeds, self.n_ticks + 1, ids)
+        self._path.reset(draws, seeds, self.n_ticks, ids)
         if ids is None:
             self.judge = self._sound = SoundJudge(self.task.judge, self.engine)
             self._take_in()
@@ -204,20 +215,20 @@ class Simulation:
     def step(self, command: Array) -> None:
         """Run one command period with commands (N, Dc)."""
         for _ in range(self._drive_calls):
-            self.engine.actuate(self.task.robot.drive.control(command, self.engine))
+            self.engine.actuate(self.task.robot.drive.control(self._path.pass_on(command), self.engine))
             self.engine.advance(self._drive_substeps)
         self._ticks += 1
         self._take_in()
 
     def hold(self, still: Array) -> None:
         """Let episodes (N,) bool stand still until their reset, where the engine can do that."""
-        if isinstance(self.engine, RandomizedEngine):
-            self.engine.freeze(still)
+        if self._restarting is not None:
+            self._restarting.freeze(still)
 
     def _place(self, rows: Array, draws: Sequence[Draw], states: Array | None) -> None:
-        engine = self.engine
-        if not isinstance(engine, RandomizedEngine):
-            self.task.reset(engine, rows, draws)
+        engine = self._restarting
+        if engine is None:
+            self.task.reset(self.engine, rows, draws)
             return
         engine.reset(rows)
         engine.randomize(rows, draws, self.randomization)
@@ -230,9 +241,9 @@ class Simulation:
     def _take_in(self) -> None:
         truth = self.task.measure(self.engine, self._draws)
         unsound = self._sound.find_unsound(truth)
-        if isinstance(self.engine, RandomizedEngine) and unsound.any():
+        if self._restarting is not None and unsound.any():
             # Nothing that is not finite leaves: that world alone goes back to the model's first state, and rests.
-            self.engine.reset(np.flatnonzero(unsound))
+            self._restarting.reset(np.flatnonzero(unsound))
             truth = self.task.measure(self.engine, self._draws)
         self._truth = truth
         self._measured = self._sensors.measure(truth)
@@ -262,16 +273,20 @@ def _replaced(values: Array, rows: Array, new: Array) -> Array:
 def make_simulation(task_name: str, n: int, level: str = "wide", n_threads: int = 0) -> "Simulation | GymSimulation":
     """Make N episodes of a task on MuJoCo, or of the Gymnasium environment `gym/<id>`, which knows no levels.
 
+    A level is none, narrow, wide, or the path of a randomization's file.
+
     Raises:
         UnknownName: there is no such task or level.
+        InvalidRandomization: the file does not fit the task or its scene.
         MissingEnvironment: there is no such Gymnasium environment.
     """
     if task_name.startswith(GYM_PREFIX):
         from ashore.sim.gym_task import make_gym_simulation
 
         return make_gym_simulation(task_name, n)
+    from ashore.sim.randomization_files import randomization_of
     from ashore.sim.tasks import make_task
     from ashore.sim.world import World
 
     task = make_task(task_name)
-    return Simulation(task, World(task.scene(), n, n_threads), task.randomization(level))
+    return Simulation(task, World(task.scene(), n, n_threads), randomization_of(task, level))

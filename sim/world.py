@@ -12,20 +12,12 @@ from mujoco import batch
 from numpy.typing import NDArray
 
 from ashore.sim.errors import NoSimulations, UnknownModelName
-from ashore.sim.randomization import Draw, Randomization, Target, drawn
+from ashore.sim.model_fields import OBJECTS, ModelFields
+from ashore.sim.randomization import Draw, Randomization
 from ashore.sim.scene import Scene, as_spec
 
 Array = NDArray[Any]
 VELOCITY, NOTHING = mujoco.mjtStage.mjSTAGE_VEL, mujoco.mjtStage.mjSTAGE_NONE
-KINDS = {
-    "body": (mujoco.mjtObj.mjOBJ_BODY, "nbody"),
-    "jnt": (mujoco.mjtObj.mjOBJ_JOINT, "njnt"),
-    "dof": (mujoco.mjtObj.mjOBJ_JOINT, "njnt"),
-    "geom": (mujoco.mjtObj.mjOBJ_GEOM, "ngeom"),
-    "site": (mujoco.mjtObj.mjOBJ_SITE, "nsite"),
-    "actuator": (mujoco.mjtObj.mjOBJ_ACTUATOR, "nu"),
-}
-"""First word of a model field to the kind of object that its rows are, and their count."""
 FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 UNSTABLE = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
 CONTACT_FOUND = (1, 0, 1)
@@ -46,8 +38,7 @@ class World:
         self._qpos, self._qvel, self._ctrl = bind("qpos"), bind("qvel"), bind("ctrl")
         self._mocap_pos, self._mocap_quat = bind("mocap_pos"), bind("mocap_quat")
         self._xpos, self._xquat, self._sensordata = bind("xpos"), bind("xquat"), bind("sensordata")
-        self._nominal: dict[str, Array] = {}
-        self._expanded: dict[str, Array] = {}
+        self._fields = ModelFields(self.model, self._batch)
         self._joints: dict[tuple[str, ...], tuple[Array, Array]] = {}
         self._warned = np.zeros((n, len(UNSTABLE)), dtype=np.int64)
         self._frozen = np.zeros(n, dtype=bool)
@@ -71,26 +62,17 @@ class World:
         self._batch.state[np.asarray(ids)] = states
         self._stale |= self._mask(ids)
 
-    def randomize(self, ids: Array, draws: Sequence[Draw], randomization: Randomization) -> None:
-        """Set the model fields of simulations ids (K,) from their draws, always starting at the nominal values.
+    def check(self, randomization: Randomization) -> None:
+        """Find every field and object that a randomization names, and whether its values make sense there.
 
         Raises:
-            UnknownModelName: a target names no field or no object of the scene.
+            InvalidRandomization: lists each fault.
         """
-        rows = np.asarray(ids)
-        changes = [(target, parameter) for parameter in randomization.parameters for target in parameter.targets]
-        for name in {target.field for target, _ in changes}:
-            field = self._expand(name)
-            field[rows] = self._nominal[name]
-        for target, parameter in changes:
-            objects, columns = self._elements(target)
-            field = self._expanded[target.field]
-            values = drawn(draws, parameter).reshape(len(draws), -1)
-            for column in columns:
-                part = field if column is None else field[..., column]
-                where = rows[:, None], objects[None, :]
-                part[where] = _change(part[where], values, parameter.how)
-        if changes:
+        self._fields.check(randomization)
+
+    def randomize(self, ids: Array, draws: Sequence[Draw], randomization: Randomization) -> None:
+        """Set the model fields of simulations ids (K,) from their draws, always starting at the nominal values."""
+        if self._fields.set(np.asarray(ids), draws, randomization):
             self._batch.set_const(self._mask(ids))
             self._stale |= self._mask(ids)
 
@@ -197,34 +179,14 @@ class World:
     def _warnings(self) -> Array:
         return np.asarray(self._batch.warning)[:, [int(kind) for kind in UNSTABLE], 1]
 
-    def _expand(self, field: str) -> Array:
-        if field not in self._expanded:
-            if field not in batch.MODEL_FIELDS or field.split("_")[0] not in KINDS:
-                known = [str(name) for name in batch.MODEL_FIELDS if name.split("_")[0] in KINDS]
-                raise UnknownModelName("model field", field, known)
-            self._nominal[field] = np.array(getattr(self.model, field))
-            self._expanded[field] = self._batch.expand(field)
-        return self._expanded[field]
-
-    def _elements(self, target: Target) -> tuple[Array, list[int | None]]:
-        """Rows of a target's objects, and columns; None where the field has none."""
-        kind = target.field.split("_")[0]
-        rows = [self._id(kind, name) for name in target.names]
-        if kind == "dof":
-            rows = [int(self.model.jnt_dofadr[row]) for row in rows]
-        shape = self._nominal[target.field].shape
-        if len(shape) == 1:
-            return np.asarray(rows), [None]
-        return np.asarray(rows), list(target.columns or range(shape[1]))
-
     def _id(self, kind: str, name: str) -> int:
-        index = mujoco.mj_name2id(self.model, KINDS[kind][0], name)
+        index = mujoco.mj_name2id(self.model, OBJECTS[kind][0], name)
         if index < 0:
             raise UnknownModelName(kind, name, self._names(kind))
         return int(index)
 
     def _names(self, kind: str) -> list[str]:
-        object_kind, count = KINDS[kind]
+        object_kind, count = OBJECTS[kind]
         names = [mujoco.mj_id2name(self.model, object_kind, i) for i in range(getattr(self.model, count))]
         return [name for name in names if name]
 
@@ -270,9 +232,3 @@ def _sensor_name(body: str) -> str:
 
 def _has(model: mujoco.MjModel, sensor: str) -> bool:
     return int(mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_SENSOR, sensor)) >= 0
-
-
-def _change(nominal: Array, values: Array, how: str) -> Array:
-    if how == "scale":
-        return nominal * values
-    return nominal + values if how == "shift" else np.broadcast_to(values, nominal.shape)

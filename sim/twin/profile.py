@@ -9,7 +9,7 @@
     joint_damping_n_m_s_rad: 0.5    added to the damping of every hinge
     thrust_scale: 0.95              factor on the force and torque of every motor at a site
     motor_lag_scale: 1.3            factor on those motors' time constants
-    command_delay_s: 0.02           a command acts this much later, in whole periods of the robot's drive
+    command_delay_s: 0.02           a command acts this much later (sim/command_path.py)
     dropped_commands: 0.02          probability that a command is lost and the one before it stays
     observation_noise: {object_pos: 0.002}    standard deviation, in the observation's unit
     observation_bias: {object_pos: 0.001}     one number for every element, or one an element

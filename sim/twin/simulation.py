@@ -1,15 +1,14 @@
 """Make the twin of a task: the same Simulation as in training, on PyBullet, under a reality profile."""
 
-import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
+from ashore.sim.command_path import DELAY, LOSS
+from ashore.sim.distributions import Fixed
 from ashore.sim.errors import InvalidProfile
-from ashore.sim.randomization import Fixed, Parameter, Randomization
+from ashore.sim.randomization import Parameter, Randomization
 from ashore.sim.sensors import SensorSpec
 from ashore.sim.simulation import Simulation
 from ashore.sim.task import Task
-from ashore.sim.twin.commands import LateDrive, LinkConfig
 from ashore.sim.twin.engine import TwinEngine
 from ashore.sim.twin.profile import Bias, RealityProfile
 from ashore.sim.twin.settings import TwinSettings
@@ -35,10 +34,7 @@ def twin_of(task: Task, n: int, profile: RealityProfile) -> Simulation:
     """Put a task on the twin; make_twin_simulation for a task that is already made."""
     require_fit(profile, task)
     engine = TwinEngine(task.scene(), n, settings_of(profile))
-    link = LinkConfig(1.0 / task.robot.card.command_hz, profile.command_delay_s, profile.dropped_commands)
-    linked = copy.copy(task)
-    linked.robot = replace(task.robot, drive=LateDrive(task.robot.drive, engine, link))
-    return Simulation(linked, engine, twin_randomization(task, profile))
+    return Simulation(task, engine, twin_randomization(task, profile))
 
 
 def require_fit(profile: RealityProfile, task: Task) -> None:
@@ -81,7 +77,14 @@ def twin_randomization(task: Task, profile: RealityProfile) -> Randomization:
     }
     sensed |= {name: value for _, name, value in _sensed(task, profile) if name is not None}
     starts = [p for p in task.randomization("none").parameters if p.name not in sensed and not p.targets]
-    return Randomization((*starts, *(Parameter(name, Fixed(value), "sensing") for name, value in sensed.items())))
+    link = {DELAY: profile.command_delay_s, LOSS: profile.dropped_commands}
+    return Randomization(
+        (
+            *starts,
+            *(Parameter(name, Fixed(value), "sensing") for name, value in sensed.items()),
+            *(Parameter(name, Fixed(value), "timing") for name, value in link.items()),
+        )
+    )
 
 
 def _sensed(task: Task, profile: RealityProfile) -> Iterator[tuple[str, str | None, Bias]]:

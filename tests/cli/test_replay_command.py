@@ -1,7 +1,6 @@
 """`ashore collect` and `ashore replay` end to end: what is stored comes out again to the bit, or where not."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pytest
 
 from ashore.cli.main import main
 from ashore.datasets.store import EpisodeStore
-from ashore.sim.randomization import Parameter, Randomization, Target
-from ashore.sim.tasks.hover import Hover
 
 
 def said(capsys: pytest.CaptureFixture[str], code: int, *arguments: str | Path) -> str:
@@ -84,37 +81,29 @@ def test_a_viewer_without_a_screen_is_refused(
     assert "there is no display" in said(capsys, 2, "replay", store, "--viewer")
 
 
-plain = Hover.randomization
-
-
-class Spikes:
-    """Hardly any mass in every second draw."""
-
-    def sample(self, rng: np.random.Generator) -> np.ndarray:
-        return np.asarray(1e-9 if rng.random() < 0.5 else 1.0)
-
-    def nominal(self) -> np.ndarray:
-        return np.asarray(1.0)
-
-
-def weightless(task: Hover, level: str) -> Randomization:
-    targets: Sequence[Target] = (Target("body_mass", ("crazyflie",)), Target("body_inertia", ("crazyflie",)))
-    return Randomization(
-        (*plain(task, level).parameters, Parameter("weight", Spikes(), "dynamics", (*targets,), "scale"))
-    )
+WEIGHTLESS = """
+base: none
+parameters:
+  weight:
+    group: dynamics
+    distribution: {kind: categorical, values: [1.0, 0.000000001]}
+    how: scale
+    targets: [{field: body_mass, names: [crazyflie]}, {field: body_inertia, names: [crazyflie]}]
+"""
+"""Hardly any mass in every second draw."""
 
 
 def test_diverged_attempts_are_told_and_can_be_seen_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # MuJoCo writes its warnings into the working folder.
-    monkeypatch.setattr(Hover, "randomization", weightless)
+    (tmp_path / "weightless.yaml").write_text(WEIGHTLESS)
     command = (
         "collect",
         "--task",
         "quadrotor/hover",
         "--level",
-        "none",
+        "weightless.yaml",
         "--episodes",
         "4",
         "--out",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ashore.datasets.contract import Contract, Feature
-from ashore.sim.randomization import Parameter, Randomization, Uniform, stack
+from ashore.sim.distributions import Uniform
+from ashore.sim.randomization import Parameter, Randomization, stack
 from ashore.sim.robot import CommandLimits, RobotCard
 
 CONTRACT = Contract(

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from ashore.datasets.errors import UnknownName
+from ashore.sim.distributions import Scattered, Uniform
 from ashore.sim.randomization import (
     Parameter,
     Randomization,
-    Scattered,
-    Uniform,
     draw_episodes,
     draw_from_json,
     draw_to_json,

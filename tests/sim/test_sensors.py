@@ -67,3 +67,25 @@ def test_quaternions_are_delayed_along_the_shorter_arc_and_stay_unit() -> None:
     wanted = quat_from_vector(np.stack([0 * angle, 0 * angle, angle - 0.3], axis=1))
     error = quat_multiply(wanted[5:] * [1, -1, -1, -1], measured[5:])
     assert np.all(np.linalg.norm(error[:, 1:], axis=1) < 0.05)
+
+
+def test_a_lost_sample_leaves_the_one_before_and_the_first_is_never_lost() -> None:
+    ramp = np.arange(200.0)[:, None, None] * np.ones((1, 2, 1))
+    measured = _run(SensorSpec(dropout="lost"), [{"lost": np.array(0.3)}, {}], ramp)
+    gaps = np.diff(measured[:, 0, 0])
+    assert 0.2 < np.mean(gaps == 0) < 0.4 and measured[0, 0, 0] == 0 and gaps.max() >= 2
+    np.testing.assert_array_equal(measured[:, 1], ramp[:, 1])
+
+
+def test_a_quantized_sample_is_the_nearest_step() -> None:
+    ramp = np.linspace(0, 1, 50)[:, None, None] * np.ones((1, 2, 1))
+    measured = _run(SensorSpec(quantization="step"), [{"step": np.array(0.25)}, {}], ramp)
+    assert set(measured[:, 0, 0].tolist()) == {0.0, 0.25, 0.5, 0.75, 1.0}
+    assert np.abs(measured[:, 0] - ramp[:, 0]).max() <= 0.125 + 1e-12
+    np.testing.assert_array_equal(measured[:, 1], ramp[:, 1])
+
+
+def test_jitter_makes_samples_late_by_unlike_times() -> None:
+    ramp = np.arange(300.0)[:, None, None] * 0.02 * np.ones((1, 1, 1))
+    late = ramp[:, 0, 0] - _run(SensorSpec(jitter="jitter"), [{"jitter": np.array(0.02)}], ramp)[:, 0, 0]
+    assert late[5:].min() >= -1e-12 and 0.01 < late[5:].mean() < 0.022 and late.std() > 0.005

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ashore.sim.errors import UnknownModelName
-from ashore.sim.randomization import Parameter, Randomization, Target, Uniform, draw_episodes
+from ashore.sim.distributions import Uniform
+from ashore.sim.errors import InvalidRandomization, UnknownModelName
+from ashore.sim.randomization import Parameter, Randomization, Target, draw_episodes
 from ashore.sim.tasks import make_task
 from ashore.sim.world import World
 
@@ -161,8 +162,8 @@ def test_a_simulation_that_explodes_is_reported_and_no_other(tmp_path: Path, mon
 )
 def test_unknown_targets_are_refused(target: Target, words: str) -> None:
     randomization = Randomization((Parameter("p", Uniform(1.0, 2.0), "dynamics", (target,)),))
-    with pytest.raises(UnknownModelName, match=words):
-        _world(1).randomize(np.array([0]), [randomization.nominal()], randomization)
+    with pytest.raises(InvalidRandomization, match=words):
+        _world(1).check(randomization)
 
 
 def test_unknown_joints_and_bodies_are_refused() -> None:
