@@ -21,6 +21,7 @@ BENCHMARKS = {
     "recording": "benchmarks.recording",
     "rollouts": "benchmarks.rollouts",
     "spine": "benchmarks.spine",
+    "twin_gap": "benchmarks.twin_gap",
 }
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from ashore.datasets.progress import Progress
 from ashore.datasets.store import EpisodeStore
 from ashore.sim.collection import collect
-from ashore.sim.interfaces import make_interface
-from ashore.sim.randomization import draw_episodes, episode_seed
+from ashore.sim.playing import play_expert
 from ashore.sim.robots import ARMS, DEFAULT_ARM
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import ARM_TASKS, TASKS, make_task
@@ -57,7 +56,7 @@ def _one_task(name: str, n_episodes: int, progress: Progress) -> list[Row]:
     for start in range(0, n_episodes, n_parallel):
         began_s = time.perf_counter()
         numbers = range(start, start + n_parallel)
-        _play(simulation, numbers)
+        play_expert(simulation, SEED, numbers)
         wall_s += time.perf_counter() - began_s
         success.append(simulation.judge.success())
         metrics = simulation.judge.metrics()
@@ -73,20 +72,3 @@ def _one_task(name: str, n_episodes: int, progress: Progress) -> list[Row]:
     if errors:
         rows.append(Row.of(f"{name}: median error at the end", 1e3 * float(np.median(np.concatenate(errors))), "mm"))
     return rows
-
-
-def _play(simulation: Simulation, numbers: range) -> None:
-    task = simulation.task
-    interface = make_interface(task.robot.card.interface)
-    seeds = [episode_seed(SEED, number) for number in numbers]
-    simulation.reset(draw_episodes(simulation.randomization, SEED, numbers), seeds)
-    expert = task.expert(simulation.n, np.random.default_rng(SEED))
-    ticks_a_step = round(task.robot.card.command_hz / task.contract.control_hz)
-    action = np.zeros((simulation.n, task.contract.action_width))
-    for tick in range(simulation.n_ticks):
-        if np.all(simulation.judge.terminated()):
-            return
-        observed = interface.derive(simulation.observe())
-        if tick % ticks_a_step == 0:
-            action = expert.act(interface.derive(simulation.truth()), simulation.time_s)
-        simulation.step(interface.decode(task.contract.split_action(action), observed))

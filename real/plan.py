@@ -88,7 +88,7 @@ def default_profile(mapping: str) -> str:
 
     names = [name for name in profile_names() if name.endswith("_mild")]
     for name in names:
-        if load_profile(name).robot == mapping:
+        if mapping in load_profile(name).robots:
             return name
     raise UnknownName("mild reality profile for robot", mapping, names)
 

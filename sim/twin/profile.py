@@ -1,6 +1,6 @@
 """How the twin differs from the simulation that a policy was trained in: one documented YAML file, read here alone.
 
-    robot: panda                    the robot card's name; another robot is refused
+    robot: panda                    the robot card's name, or a list of several; any other robot is refused
     description: one sentence
     body_mass_scale: {object: 1.2}  factor on a body's mass and inertia
     friction_scale: 0.8             factor on every friction coefficient
@@ -10,17 +10,22 @@
     thrust_scale: 0.95              factor on the force and torque of every motor at a site
     motor_lag_scale: 1.3            factor on those motors' time constants
     command_delay_s: 0.02           a command acts this much later (sim/command_path.py)
+    command_jitter_s: 0.005         and by this much more, half-normal, another time for each
+    command_backlash: 0.002         play between command and joint, in the command's unit
     dropped_commands: 0.02          probability that a command is lost and the one before it stays
     observation_noise: {object_pos: 0.002}    standard deviation, in the observation's unit
     observation_bias: {object_pos: 0.001}     one number for every element, or one an element
     observation_delay_s: {object_pos: 0.04}
 
-Every field but robot may be left out, and then changes nothing.
+Every field but robot may be left out, and then changes nothing. Names of bodies and observations may be shell patterns,
+such as "*_pos_base_m": a profile serves all tasks of its robots, so that a pattern may match nothing in one of them. A
+name that matches nothing is an error.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,8 +42,8 @@ Bias = float | tuple[float, ...]
 class RealityProfile:
     """One reality: what of the robot, the scene and the messages differs from the nominal model."""
 
-    robot: str
-    """Name of the robot card that it was made for."""
+    robot: str | tuple[str, ...]
+    """Names of the robot cards that it was made for."""
     description: str = ""
     body_mass_scale: Mapping[str, float] = field(default_factory=dict)
     friction_scale: float = 1.0
@@ -48,15 +53,22 @@ class RealityProfile:
     thrust_scale: float = 1.0
     motor_lag_scale: float = 1.0
     command_delay_s: float = 0.0
+    command_jitter_s: float = 0.0
+    command_backlash: float = 0.0
     dropped_commands: float = 0.0
     observation_noise: Mapping[str, float] = field(default_factory=dict)
     observation_bias: Mapping[str, Bias] = field(default_factory=dict)
     observation_delay_s: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def robots(self) -> tuple[str, ...]:
+        """The robot cards that it was made for."""
+        return (self.robot,) if isinstance(self.robot, str) else self.robot
+
     def __post_init__(self) -> None:
         faults = _faults({item.name: getattr(self, item.name) for item in fields(self)})
         if faults:
-            raise InvalidProfile(f"for {self.robot!r}", faults)
+            raise InvalidProfile(f"for {quoted(self.robots)}", faults)
 
     def require_names(self, robot: str, bodies: tuple[str, ...], observations: tuple[str, ...]) -> None:
         """Check that the profile is for this robot and names only bodies and observations that exist.
@@ -64,14 +76,16 @@ class RealityProfile:
         Raises:
             InvalidProfile: lists every name that does not fit, with the closest that does.
         """
-        faults = []
-        if robot != self.robot:
-            faults.append(f"robot: made for {self.robot!r}, given {robot!r}; choose a profile of {robot!r}")
-        faults += _unknown("body_mass_scale", self.body_mass_scale, bodies)
+        if robot not in self.robots:
+            fitting = [name for name in profile_names() if robot in load_profile(name).robots]
+            ships = f"of those that ship {quoted(fitting)} fit" if fitting else "none that ships fits; write one"
+            fault = f"robot: made for {quoted(self.robots)}, given {robot!r}; {ships}"
+            raise InvalidProfile(f"for {quoted(self.robots)}", [fault])
+        faults = _unknown("body_mass_scale", self.body_mass_scale, bodies)
         for name in ("observation_noise", "observation_bias", "observation_delay_s"):
             faults += _unknown(name, getattr(self, name), observations)
         if faults:
-            raise InvalidProfile(f"for {self.robot!r}", faults)
+            raise InvalidProfile(f"for {quoted(self.robots)}", faults)
 
     def to_yaml(self) -> str:
         """Write the profile as YAML that load_profile reads."""
@@ -104,6 +118,16 @@ class RealityProfile:
         return cls(**values)
 
 
+def matched(table: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """What a table of a profile says of each name (those it says nothing of left out); a name goes before patterns."""
+    found = {}
+    for name in names:
+        keys = [name] if name in table else [key for key in table if fnmatchcase(name, key)]
+        if keys:
+            found[name] = table[keys[0]]
+    return found
+
+
 def profile_names() -> tuple[str, ...]:
     """Names of the profiles that ship, such as arm_mild."""
     return tuple(sorted(path.stem for path in PROFILE_FOLDER.glob("*.yaml")))
@@ -129,9 +153,9 @@ def load_profile(name_or_path: str | Path) -> RealityProfile:
     return RealityProfile.from_yaml(text, path)
 
 
-_TEXTS = ("robot", "description")
+_TEXTS = ("description",)
 _FACTORS = ("friction_scale", "position_gain_scale", "velocity_gain_scale", "thrust_scale", "motor_lag_scale")
-_AMOUNTS = ("joint_damping_n_m_s_rad", "command_delay_s")
+_AMOUNTS = ("joint_damping_n_m_s_rad", "command_delay_s", "command_jitter_s", "command_backlash")
 _TABLES = ("body_mass_scale", "observation_noise", "observation_delay_s")
 
 
@@ -140,6 +164,8 @@ def _faults(values: Mapping[str, Any]) -> list[str]:
     for name, value in values.items():
         if name in _TEXTS and not isinstance(value, str):
             faults.append(f"{name}: expected text, given {value!r}")
+        elif name == "robot" and not (value and all(isinstance(item, str) for item in _listed(value))):
+            faults.append(f"{name}: expected a robot card's name or a list of them, given {value!r}")
         elif name in (*_FACTORS, *_AMOUNTS, "dropped_commands"):
             faults += _number_faults(name, value, name in _FACTORS)
         elif name in _TABLES or name == "observation_bias":
@@ -172,6 +198,10 @@ def _number_faults(where: str, value: Any, positive: bool) -> list[str]:
     return []
 
 
+def _listed(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -184,7 +214,7 @@ def _unknown(where: str, table: Mapping[str, Any], names: tuple[str, ...]) -> li
     return [
         f"{where}.{key}: no such name; valid: {quoted(names)}.{closest(key, names)}"
         for key in table
-        if key not in names
+        if key not in names and not set(key) & set("*?[")
     ]
 
 

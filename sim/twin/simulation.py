@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from ashore.sim.command_path import DELAY, LOSS
+from ashore.datasets.errors import quoted
+from ashore.sim.command_path import BACKLASH, DELAY, JITTER, LOSS
 from ashore.sim.distributions import Fixed
 from ashore.sim.errors import InvalidProfile
 from ashore.sim.randomization import Parameter, Randomization
@@ -10,7 +11,7 @@ from ashore.sim.sensors import SensorSpec
 from ashore.sim.simulation import Simulation
 from ashore.sim.task import Task
 from ashore.sim.twin.engine import TwinEngine
-from ashore.sim.twin.profile import Bias, RealityProfile
+from ashore.sim.twin.profile import Bias, RealityProfile, matched
 from ashore.sim.twin.settings import TwinSettings
 from ashore.sim.twin.urdf import body_name
 
@@ -33,7 +34,7 @@ def make_twin_simulation(task_name: str, n: int, profile: RealityProfile) -> Sim
 def twin_of(task: Task, n: int, profile: RealityProfile) -> Simulation:
     """Put a task on the twin; make_twin_simulation for a task that is already made."""
     require_fit(profile, task)
-    engine = TwinEngine(task.scene(), n, settings_of(profile))
+    engine = TwinEngine(task.scene(), n, settings_of(profile, task))
     return Simulation(task, engine, twin_randomization(task, profile))
 
 
@@ -43,8 +44,7 @@ def require_fit(profile: RealityProfile, task: Task) -> None:
     Raises:
         InvalidProfile: lists every name or disturbance that does not fit.
     """
-    model = task.scene().compile()
-    bodies = tuple(body_name(model, body) for body in range(1, model.nbody))
+    bodies = _bodies(task)
     profile.require_names(task.robot.card.name, bodies, tuple(task.sensors()))
     wanted = list(_sensed(task, profile))
     faults = [f"{key}: {task.name} has no such disturbance; remove it" for key, name, _ in wanted if name is None]
@@ -54,13 +54,18 @@ def require_fit(profile: RealityProfile, task: Task) -> None:
         if name is not None and values.setdefault(name, value) != value:
             faults.append(f"{key}: {value}, but what shares {name!r} with it has {values[name]}; give both one")
     if faults:
-        raise InvalidProfile(f"for {profile.robot!r}", faults)
+        raise InvalidProfile(f"for {quoted(profile.robots)}", faults)
 
 
-def settings_of(profile: RealityProfile) -> TwinSettings:
+def _bodies(task: Task) -> tuple[str, ...]:
+    model = task.scene().compile()
+    return tuple(body_name(model, body) for body in range(1, model.nbody))
+
+
+def settings_of(profile: RealityProfile, task: Task) -> TwinSettings:
     """Take out of a profile what physics feels."""
     return TwinSettings(
-        body_mass_scale=profile.body_mass_scale,
+        body_mass_scale=matched(profile.body_mass_scale, _bodies(task)),
         friction_scale=profile.friction_scale,
         position_gain_scale=profile.position_gain_scale,
         velocity_gain_scale=profile.velocity_gain_scale,
@@ -77,7 +82,12 @@ def twin_randomization(task: Task, profile: RealityProfile) -> Randomization:
     }
     sensed |= {name: value for _, name, value in _sensed(task, profile) if name is not None}
     starts = [p for p in task.randomization("none").parameters if p.name not in sensed and not p.targets]
-    link = {DELAY: profile.command_delay_s, LOSS: profile.dropped_commands}
+    link = {
+        DELAY: profile.command_delay_s,
+        JITTER: profile.command_jitter_s,
+        LOSS: profile.dropped_commands,
+        BACKLASH: profile.command_backlash,
+    }
     return Randomization(
         (
             *starts,
@@ -91,14 +101,14 @@ def _sensed(task: Task, profile: RealityProfile) -> Iterator[tuple[str, str | No
     """Yield what the profile asks of the sensors: its key, the task's parameter (None: there is none), the value."""
     for observation, spec in task.sensors().items():
         for table, parameter in _parameters(spec).items():
-            asked: Mapping[str, Bias] = getattr(profile, table)
+            asked: Mapping[str, Bias] = matched(getattr(profile, table), [observation])
             if observation in asked:
                 yield f"{table}.{observation}", parameter, asked[observation]
 
 
 def _width_faults(profile: RealityProfile, task: Task) -> Iterator[str]:
     sizes = {feature.name: feature.size for feature in task.contract.observations}
-    for observation, value in profile.observation_bias.items():
+    for observation, value in matched(profile.observation_bias, task.sensors()).items():
         size = 3 if task.sensors()[observation].kind == "quaternion" else sizes[observation]
         if isinstance(value, tuple) and len(value) not in (1, size):
             yield f"observation_bias.{observation}: {len(value)} numbers, expected 1 or {size}"

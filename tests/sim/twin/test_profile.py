@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ashore.datasets.errors import AshoreError, UnknownName, UnreadableFile
 from ashore.sim.errors import InvalidProfile
-from ashore.sim.twin.profile import RealityProfile, load_profile, profile_names
+from ashore.sim.twin.profile import RealityProfile, load_profile, matched, profile_names
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
 AMOUNTS = st.floats(0.0, 1e3, allow_nan=False)
@@ -77,22 +77,41 @@ def test_every_fault_is_listed_at_once_with_the_closest_name() -> None:
     assert "YAML reads 1e-3 as text, write 0.001" in words
 
 
-def test_a_profile_of_another_robot_is_refused_with_every_unknown_name() -> None:
+def test_a_profile_of_another_robot_is_refused_for_that_and_else_with_every_unknown_name() -> None:
     profile = RealityProfile("panda", body_mass_scale={"cub": 2.0}, observation_delay_s={"cube_pos": 0.1})
     with pytest.raises(InvalidProfile) as caught:
-        profile.require_names("crazyflie", ("cube", "hand"), ("joint_pos",))
+        profile.require_names("panda", ("cube", "hand"), ("joint_pos",))
     words = str(caught.value)
-    assert "made for 'panda', given 'crazyflie'" in words
     assert "body_mass_scale.cub: no such name; valid: 'cube', 'hand'. Did you mean 'cube'?" in words
     assert "observation_delay_s.cube_pos" in words
+    with pytest.raises(InvalidProfile, match="has 1 fault(.|\n)*made for 'panda', given 'crazyflie'"):
+        profile.require_names("crazyflie", ("cube", "hand"), ("joint_pos",))
 
 
 def test_shipped_profiles_load_by_name() -> None:
-    assert profile_names() == tuple(
-        f"{kind}_{level}" for kind in ("arm", "quadrotor") for level in ("hard", "harsh", "mild")
-    )
+    arms = [name for name in profile_names() if {"panda", "ur5e"} <= set(load_profile(name).robots)]
+    quadrotors = [name for name in profile_names() if "crazyflie" in load_profile(name).robots]
+    assert len(arms) >= 4 and len(quadrotors) >= 4 and len(profile_names()) == len(arms) + len(quadrotors)
     for name in profile_names():
         assert load_profile(name).description
+
+
+def test_a_name_goes_before_patterns_and_patterns_may_match_nothing() -> None:
+    table = {"object*": 1.0, "object": 2.0, "lid": 3.0}
+    assert matched(table, ["object", "object_b", "base"]) == {"object": 2.0, "object_b": 1.0}
+    profile = RealityProfile("panda", body_mass_scale={"none_such_*": 2.0})
+    profile.require_names("panda", ("object",), ())
+    with pytest.raises(InvalidProfile, match=r"body_mass_scale\.objekt: no such name"):
+        RealityProfile("panda", body_mass_scale={"objekt": 2.0}).require_names("panda", ("object",), ())
+
+
+def test_one_profile_serves_several_robots_and_names_those_that_fit_another() -> None:
+    profile = RealityProfile.from_yaml("robot: [panda, ur5e]")
+    profile.require_names("ur5e", (), ())
+    with pytest.raises(InvalidProfile, match="'panda', 'ur5e', given 'crazyflie'; of those that ship 'quadrotor_hard'"):
+        profile.require_names("crazyflie", (), ())
+    with pytest.raises(InvalidProfile, match="robot: expected a robot card's name or a list"):
+        RealityProfile.from_yaml("robot: [3]")
 
 
 def test_a_file_loads_by_its_path_and_a_missing_one_is_told(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ashore.sim.interfaces import make_interface
 from ashore.sim.randomization import draw_episodes, episode_seed
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import make_task
-from ashore.sim.twin.profile import RealityProfile, load_profile, profile_names
+from ashore.sim.twin.profile import RealityProfile, load_profile, matched, profile_names
 from ashore.sim.twin.simulation import make_twin_simulation, require_fit, twin_randomization
 
 TASKS = {"arm": "arm/pick-place", "quadrotor": "quadrotor/hover"}
@@ -33,7 +33,9 @@ def play_expert(simulation: Simulation, seed: int) -> np.ndarray:
     return simulation.judge.success()
 
 
-@pytest.mark.parametrize("name", ["arm_mild", "arm_hard", "quadrotor_mild", "quadrotor_hard"])
+@pytest.mark.parametrize(
+    "name", ["arm_mild", "arm_worn", "arm_hard", "quadrotor_mild", "quadrotor_stuttering", "quadrotor_hard"]
+)
 def test_the_expert_succeeds_in_a_reality_it_was_not_made_for(name: str) -> None:
     simulation = make_twin_simulation(TASKS[name.split("_")[0]], 2, load_profile(name))
     assert play_expert(simulation, seed=3).all()
@@ -46,7 +48,7 @@ def test_shipped_profiles_fit_their_task_and_set_its_sensors(name: str) -> None:
     draw = twin_randomization(task, profile).nominal()
     for observation, spec in task.sensors().items():
         if spec.noise is not None:
-            assert draw[spec.noise] == profile.observation_noise.get(observation, 0.0)
+            assert draw[spec.noise] == matched(profile.observation_noise, [observation]).get(observation, 0.0)
     starts = {p.name for p in task.randomization("none").parameters}
     assert starts <= set(draw)
 
@@ -75,7 +77,7 @@ def test_an_episode_does_not_remember_the_one_before() -> None:
 
 
 def test_a_profile_of_another_robot_is_refused() -> None:
-    with pytest.raises(InvalidProfile, match="made for 'panda', given 'crazyflie'"):
+    with pytest.raises(InvalidProfile, match="made for 'panda', 'ur5e', given 'crazyflie'"):
         make_twin_simulation("quadrotor/hover", 1, load_profile("arm_mild"))
 
 
