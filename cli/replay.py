@@ -1,6 +1,6 @@
 """`ashore replay`: look at a recorded episode."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from ashore.sim.task import Task
 
 Array = NDArray[Any]
-PALETTE_FRAMES = 8
-"""Pictures that the GIF's colours are chosen from, so that small things keep theirs."""
-HOLD_MS = 1000
-"""How long the last picture stays before the GIF starts again."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +87,17 @@ class Replay:
 
     def _render(self, episode: "Episode") -> None:
         from ashore.cli.console import say
+        from ashore.cli.film import require_film, write_film
         from ashore.cli.progress import shown
-        from ashore.datasets.errors import UnknownName
         from ashore.sim.tasks import make_task
 
-        if self.out.suffix.lower() not in FILMS:
-            raise UnknownName("kind of film", self.out.suffix, sorted(FILMS))
+        require_film(self.out)
         contract = episode.contract
         task = make_task(contract.task)
         stride = max(1, round(contract.control_hz / self.pictures_hz))
         with shown("replay") as progress:
             frames = list(_frames(task, episode, self.engine, (self.width_px, self.height_px), stride, progress))
-        FILMS[self.out.suffix.lower()](self.out, frames, 1000.0 * stride / contract.control_hz)
+        write_film(self.out, frames, 1000.0 * stride / contract.control_hz)
         verdict = {True: "a success", False: "a failure", None: "not judged"}[episode.meta.success]
         say(f"{self.out}: {len(frames)} pictures of {episode.time_s[-1]:.1f} s, {episode.meta.source}, {verdict}.")
 
@@ -158,44 +153,3 @@ def _stage(
     world = World(task.scene(), 1, n_threads=1)
     camera = WorldCamera(world, size_px)
     return world, camera.render, camera.close
-
-
-def write_gif(path: Path, frames: list[Array], period_ms: float) -> None:
-    """Write pictures (H, W, 3) uint8 as a GIF that repeats, with colours of its own; it appears whole."""
-    import numpy as np
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sample = np.concatenate(frames[:: max(1, len(frames) // PALETTE_FRAMES)])
-    palette = Image.fromarray(sample).quantize(256, Image.Quantize.MAXCOVERAGE)
-    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    durations = [round(period_ms)] * (len(images) - 1) + [HOLD_MS]
-    aside = path.with_name(path.name + ".part")
-    images[0].save(aside, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True)
-    aside.replace(path)
-
-
-def write_mp4(path: Path, frames: list[Array], period_ms: float) -> None:
-    """Write pictures (H, W, 3) uint8 as an MPEG-4 film; it appears whole.
-
-    Raises:
-        FileTrouble: it cannot be written.
-    """
-    import cv2
-
-    from ashore.cli.errors import FileTrouble
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.stem}.part{path.suffix}")
-    height, width = frames[0].shape[:2]
-    film = cv2.VideoWriter(str(aside), cv2.VideoWriter.fourcc(*"mp4v"), 1000.0 / period_ms, (width, height))
-    if not film.isOpened():
-        raise FileTrouble(path, "OpenCV cannot write an MPEG-4 film there")
-    for frame in frames:
-        film.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    film.release()
-    aside.replace(path)
-
-
-FILMS: Mapping[str, Callable[[Path, list[Array], float], None]] = {".gif": write_gif, ".mp4": write_mp4}
-"""How each kind of film is written."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from numpy.typing import NDArray
 from tyro.conf import Positional, arg
@@ -39,21 +39,25 @@ class Twin:
     seed: int = 0
     """Seed of the start states and of every noise."""
     out: Path | None = None
-    """GIF of the first episode in the last of the profiles."""
+    """Film, .gif or .mp4, of the first episode in the last of the profiles."""
     list_: Annotated[bool, arg(name="list")] = False
     """Show the profiles that ship, and for which robots, and do nothing else."""
 
     def run(self) -> int:
         """Try, and show the figures."""
+        from ashore.cli.film import require_film
         from ashore.cli.progress import shown
         from ashore.sim.simulation import Simulation
         from ashore.sim.tasks import make_task
+        from ashore.sim.twin.engine import TwinEngine
         from ashore.sim.twin.profile import load_profile
         from ashore.sim.twin.simulation import require_fit, twin_of
         from ashore.sim.world import World
 
         if self.list_:
             return list_profiles()
+        if self.out is not None:
+            require_film(self.out)
         task = make_task(self.task)
         names = self.profile or fitting(task.robot.card.name)
         profiles = {name: load_profile(name) for name in names}
@@ -70,6 +74,7 @@ class Twin:
                 is_last = name == tuple(profiles)[-1]
                 camera = self._camera(twin) if is_last and self.out is not None else None
                 rows.append((name, *self._try(twin, name, progress, (camera, pictures))))
+                cast(TwinEngine, twin.engine).close()
         self._show(rows)
         if self.out is not None:
             self._write(pictures)
@@ -105,10 +110,7 @@ class Twin:
         from ashore.sim.twin.engine import TwinEngine
         from ashore.sim.twin.rendering import make_camera
 
-        engine = twin.engine
-        if not isinstance(engine, TwinEngine):
-            raise TypeError("a twin runs on PyBullet")
-        return make_camera(engine.model, size_px=(320, 240))
+        return make_camera(cast(TwinEngine, twin.engine).model, size_px=(320, 240))
 
     def _show(self, rows: list[tuple[str, Array, dict[str, Array]]]) -> None:
         import numpy as np
@@ -131,10 +133,10 @@ class Twin:
 
     def _write(self, pictures: list[Array]) -> None:
         from ashore.cli.console import say
-        from ashore.cli.replay import write_gif
+        from ashore.cli.film import write_film
 
         if self.out is not None:
-            write_gif(self.out, pictures, 1000.0 / PICTURES_HZ)
+            write_film(self.out, pictures, 1000.0 / PICTURES_HZ)
             say(f"{self.out}: {len(pictures)} pictures.")
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.sim.randomization import Draw
+from ashore.sim.readings import Reading
 from ashore.sim.robot import CommandLimits
 
 Array = NDArray[Any]
@@ -31,6 +32,19 @@ MAX_DELAY_S = 0.5
 """Longest dead time, jitter included; what would be later comes then."""
 STREAM = 2
 """Which of an episode's streams of chance is the path's."""
+
+
+def path_readings(limits: CommandLimits) -> tuple[Reading, ...]:
+    """What the path of such commands reads from a draw."""
+    number, numbers = ((),), ((), (len(limits.low),))
+    return (
+        Reading(LOSS, number, 0.0, 1.0),
+        Reading(DELAY, number, 0.0, MAX_DELAY_S),
+        Reading(JITTER, number, 0.0, MAX_DELAY_S),
+        Reading(BIAS, numbers),
+        Reading(LAG, numbers, 0.0),
+        Reading(BACKLASH, numbers, 0.0),
+    )
 
 
 class CommandPath:

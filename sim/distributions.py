@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Value = float | tuple[float, ...]
+TRIES = 2000
+"""Scattered points that never kept apart in so many tries would be drawn for ever."""
 
 
 class Distribution(Protocol):
@@ -65,7 +67,7 @@ class Fixed:
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with its numbers."""
-        yield from _finite(value=self.value)
+        yield from _number_faults(value=self.value)
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,7 @@ class Uniform:
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with its numbers."""
-        yield from _finite(low=self.low, high=self.high, middle=self.middle)
-        yield from _ordered(self.low, self.high)
+        yield from _bound_faults(self.low, self.high, middle=self.middle)
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,9 @@ class LogUniform:
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with its numbers."""
-        yield from _finite(low=self.low, high=self.high, middle=self.middle)
-        yield from _ordered(self.low, self.high)
-        if np.any(np.asarray(self.low) <= 0):
+        faults = list(_bound_faults(self.low, self.high, middle=self.middle))
+        yield from faults
+        if not faults and np.any(np.asarray(self.low) <= 0):
             yield f"low: {self.low} has no logarithm; give a bound above 0, or use uniform"
 
 
@@ -169,12 +170,12 @@ class TruncatedNormal:
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with its numbers."""
-        yield from _finite(mean=self.mean, std=self.std, low=self.low, high=self.high)
-        yield from _ordered(self.low, self.high)
-        if np.any(np.asarray(self.std) <= 0):
+        faults = [*_bound_faults(self.low, self.high, mean=self.mean), *_number_faults(std=self.std)]
+        yield from faults
+        if not faults and np.shape(self.std) != np.shape(self.mean):
+            yield f"std: {np.size(self.std)} numbers for {np.size(self.mean)} in mean; give as many of each"
+        elif not faults and np.any(np.asarray(self.std) <= 0):
             yield f"std: {self.std} is no deviation; give one above 0"
-        if np.any(np.asarray(self.mean) < self.low) or np.any(np.asarray(self.mean) > self.high):
-            yield f"mean: {self.mean} lies outside of low {self.low} and high {self.high}"
 
 
 @dataclass(frozen=True)
@@ -212,9 +213,12 @@ class Beta:
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with its numbers."""
-        yield from _finite(a=self.a, b=self.b, low=self.low, high=self.high, middle=self.middle)
-        yield from _ordered(self.low, self.high)
-        if self.a <= 0 or self.b <= 0:
+        yield from _bound_faults(self.low, self.high, middle=self.middle)
+        faults = list(_number_faults(a=self.a, b=self.b))
+        yield from faults
+        if not faults and (np.ndim(self.a) or np.ndim(self.b)):
+            yield f"a, b: {self.a}, {self.b}; give one number each, for all elements"
+        elif not faults and (self.a <= 0 or self.b <= 0):
             yield f"a, b: {self.a}, {self.b}; both must be above 0"
 
 
@@ -230,7 +234,7 @@ class Categorical:
     @property
     def names(self) -> tuple[str, ...]:
         """The values, where they are names."""
-        return tuple(value for value in self.values if isinstance(value, str))
+        return tuple(value for value in self.values if isinstance(value, str)) if np.ndim(self.values) else ()
 
     def sample(self, rng: np.random.Generator) -> Array:
         """Draw a value, or a name's place."""
@@ -253,13 +257,19 @@ class Categorical:
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with its values."""
-        if not self.values:
-            yield "values: none given; give at least one"
-        elif len(self.names) not in (0, len(self.values)):
+        if np.ndim(self.values) == 0 or not self.values:
+            yield f"values: {self.values!r}; give a list of at least one number or name"
+            return
+        if not self.names:
+            faults = list(_number_faults(values=self.values))
+            yield from faults or (["values: give single numbers"] if np.ndim(self.values) > 1 else [])
+        elif len(self.names) != len(self.values):
             yield f"values: {self.values} mixes names and numbers"
-        elif not self.names:
-            yield from _finite(values=tuple(float(value) for value in self.values))
-        if self.weights and (len(self.weights) != len(self.values) or min(self.weights) < 0 or sum(self.weights) <= 0):
+        faults = list(_number_faults(weights=self.weights)) if self.weights != () else []
+        yield from faults
+        if faults or self.weights == ():
+            return
+        if np.shape(self.weights) != (len(self.values),) or min(self.weights) < 0 or sum(self.weights) <= 0:
             yield f"weights: {self.weights}; give one of at least 0 for each of {len(self.values)} values, not all 0"
 
     def _numbers(self) -> Array:
@@ -281,9 +291,8 @@ class Scattered:
     def sample(self, rng: np.random.Generator) -> Array:
         """Draw points (n_points, len(low))."""
         while True:
-            points = rng.uniform(self.low, self.high, (self.n_points, len(self.low)))
-            gaps = np.linalg.norm(points[:, None] - points[None], axis=-1) + self.apart * np.eye(self.n_points)
-            if np.all(gaps >= self.apart):
+            points = self._try(rng)
+            if points is not None:
                 return points
 
     def nominal(self) -> Array:
@@ -297,11 +306,26 @@ class Scattered:
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with its numbers."""
-        yield from _finite(low=self.low, high=self.high, apart=self.apart)
-        yield from _ordered(self.low, self.high)
-        spread = float(np.linalg.norm(np.subtract(self.high, self.low)))
-        if self.n_points > 1 and self.apart > 0.7 * spread:
-            yield f"apart: {self.apart} hardly fits into a box whose diagonal is {spread:.3g}"
+        faults = [*_bound_faults(self.low, self.high), *_number_faults(apart=self.apart, middle=self.middle)]
+        yield from faults
+        if isinstance(self.n_points, bool) or not isinstance(self.n_points, int) or self.n_points < 1:
+            yield f"n_points: {self.n_points!r}; give a whole number of at least 1"
+        elif faults:
+            return
+        elif np.ndim(self.low) != 1 or np.ndim(self.apart) != 0:
+            yield "low, high, apart: give a list of coordinates for low and high, and one number for apart"
+        elif np.shape(self.middle) != (self.n_points, len(self.low)):
+            yield f"middle: give {self.n_points} points of {len(self.low)} numbers"
+        elif not self._ever_fits(np.random.default_rng(0)):
+            yield f"apart: {self.n_points} points that far ({self.apart}) apart hardly ever fit between low and high"
+
+    def _ever_fits(self, rng: np.random.Generator) -> bool:
+        return any(self._try(rng) is not None for _ in range(TRIES))
+
+    def _try(self, rng: np.random.Generator) -> Array | None:
+        points = rng.uniform(self.low, self.high, (self.n_points, len(self.low)))
+        gaps = np.linalg.norm(points[:, None] - points[None], axis=-1) + self.apart * np.eye(self.n_points)
+        return points if np.all(gaps >= self.apart) else None
 
 
 DISTRIBUTIONS: Mapping[str, type[Any]] = {
@@ -310,14 +334,35 @@ DISTRIBUTIONS: Mapping[str, type[Any]] = {
 """Name in files to class."""
 
 
-def _finite(**numbers: Any) -> Iterator[str]:
+def _number_faults(**numbers: Any) -> Iterator[str]:
+    """Yield which of these are neither a number nor an even list of numbers, or not finite; None is left out."""
     for name, value in numbers.items():
-        if value is not None and not np.all(np.isfinite(np.asarray(value, dtype=np.float64))):
+        if value is None:
+            continue
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            yield f"{name}: {value!r} is neither a number nor a list of numbers, or its lists differ in length"
+            continue
+        if array.size == 0:
+            yield f"{name}: an empty list; give at least one number"
+        elif not np.all(np.isfinite(array)):
             yield f"{name}: {value} is not finite"
 
 
-def _ordered(low: Any, high: Any) -> Iterator[str]:
+def _bound_faults(low: Any, high: Any, **between: Any) -> Iterator[str]:
+    """Yield what is wrong with bounds, and with the one number that shall lie between them; it may be None."""
+    faults = list(_number_faults(low=low, high=high, **between))
+    yield from faults
+    if faults:
+        return
     if np.shape(low) != np.shape(high):
         yield f"low, high: {np.size(low)} and {np.size(high)} numbers; give as many of each"
-    elif np.any(np.asarray(low) > high):
+        return
+    if np.any(np.asarray(low) > high):
         yield f"low, high: low {low} is above high {high}"
+    for name, value in between.items():
+        if value is not None and np.shape(value) != np.shape(low):
+            yield f"{name}: {np.size(value)} numbers for {np.size(low)} in low; give as many of each"
+        elif value is not None and (np.any(np.asarray(value) < low) or np.any(np.asarray(value) > high)):
+            yield f"{name}: {value} lies outside of low {low} and high {high}"

@@ -152,6 +152,7 @@ class InvalidRandomization(AshoreError):
     """A randomization that breaks its rules or does not fit its scene; lists every fault."""
 
     def __init__(self, where: Path | str, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
         lines = "\n".join(f"  {fault}" for fault in faults)
         super().__init__(
             f"{where} has {len(faults)} fault(s):\n{lines}\n"

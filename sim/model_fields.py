@@ -35,9 +35,17 @@ OPTION = "opt"
 TEXTURE_FIELD, TEXTURE_ROLE = "mat_texid", int(mujoco.mjtTextureRole.mjTEXROLE_RGB)
 PLAIN_FREE_BODY = ("body_ipos", "body_iquat")
 """Fields that MuJoCo cannot vary for a free body whose frame is its centre of mass, but with simple="false"."""
-ABOVE_ZERO = ("body_mass", "body_inertia", "cam_fovy", "geom_size", "actuator_gainprm", "actuator_biasprm")
-"""Where 0 or less makes no sense; of gains and biases it is the factor that must be above 0."""
-FACTORS_ALONE = ("actuator_gainprm", "actuator_biasprm")
+ABOVE_ZERO = ("body_mass", "body_inertia", "cam_fovy", "geom_size")
+"""Where 0 or less makes no sense."""
+SIGNED = (
+    "actuator_gainprm",
+    "actuator_biasprm",
+    "actuator_forcerange",
+    "actuator_ctrlrange",
+    "actuator_gear",
+    "jnt_range",
+)
+"""Where a value that is not 0 keeps its sign: a servo would push away from its set-point, a range be upside down."""
 AT_LEAST_ZERO = (
     "geom_friction",
     "dof_damping",
@@ -57,7 +65,9 @@ AT_LEAST_ZERO = (
 )
 SHARES = ("geom_rgba", "mat_rgba")
 """Between 0 and 1."""
-FIXED = ("opt.timestep", "opt.integrator", "opt.cone", "opt.jacobian", "opt.solver", "opt.disableflags")
+COMPUTED = ("body_subtreemass", "geom_rbound", "geom_aabb", "actuator_lengthrange")
+"""What the compiler computes from other fields, beside those that end in 0."""
+SHARED = ("opt.timestep",)
 """What all simulations of a world share: they could not be stepped together otherwise."""
 
 
@@ -98,15 +108,17 @@ class ModelFields:
     def set(self, rows: Array, draws: Sequence[Draw], randomization: Randomization) -> bool:
         """Set the fields of simulations rows (K,) from their draws; say whether there was anything to set."""
         changes = [(parameter, target) for parameter in randomization.parameters for target in parameter.targets]
-        for name in {target.field for _, target in changes}:
-            field = self._field(name)
+        for _, target in changes:
+            self._field(target.field)
+        # All that was ever expanded: what another randomization changed shall not stay.
+        for name, field in self._expanded.items():
             field[rows] = self._nominal[name]
         for parameter, target in changes:
             values = drawn(draws, parameter).reshape(len(draws), -1)
             if target.field == TEXTURE_FIELD:
                 values = self._textures(parameter)[values.astype(int)]
             self._change(rows, values, target, parameter.how)
-        return bool(changes)
+        return bool(self._expanded)
 
     def _change(self, rows: Array, values: Array, target: Target, how: str) -> None:
         """Put values (K, M) into one target; M is 1, or the number of objects, or of columns of a single object."""
@@ -156,7 +168,7 @@ class ModelFields:
         kind = target.field.split("_")[0]
         rows = [row for name in target.names for row in self._rows(kind, name)]
         if kind == "dof":
-            rows = [int(self._model.jnt_dofadr[row]) for row in rows]
+            rows = [dof for row in rows for dof in np.flatnonzero(self._model.dof_jntid == row).tolist()]
         if nominal.ndim == 1:
             return Place(np.array(rows), None)
         columns = (TEXTURE_ROLE,) if target.field == TEXTURE_FIELD else target.columns
@@ -178,10 +190,10 @@ class ModelFields:
 
     def _faults(self, parameter: Parameter, target: Target) -> Iterator[str]:
         field = target.field
-        known = [str(name) for name in batch.MODEL_FIELDS if name.split("_")[0] in OBJECTS or name.startswith("opt.")]
+        known = [str(name) for name in batch.MODEL_FIELDS if self._can_vary(str(name))]
         kind = OPTION if field.startswith("opt.") else field.split("_")[0]
-        if field not in known or field in FIXED:
-            alike = [name for name in known if name not in FIXED and name.startswith(f"{kind}{'.' * (kind == OPTION)}")]
+        if field not in known:
+            alike = [name for name in known if name.startswith(f"{kind}{'.' if kind == OPTION else '_'}")]
             told = (
                 f"fields of {kind!r}: {quoted(sorted(alike))}" if alike else f"fields begin with {quoted(OBJECTS)}, opt"
             )
@@ -195,6 +207,15 @@ class ModelFields:
             yield f"{field}: names: {'options have none' if kind == OPTION else 'missing; tell which objects vary'}"
         elif not missing:
             yield from self._value_faults(parameter, target)
+
+    def _can_vary(self, name: str) -> bool:
+        """Whether a field is a plain number of an object or an option: no address, no id, nothing computed."""
+        if name == TEXTURE_FIELD:
+            return True
+        if name.split("_")[0] not in OBJECTS and not name.startswith("opt."):
+            return False
+        computed = name.endswith("0") or name in COMPUTED
+        return not computed and name not in SHARED and np.issubdtype(self._nominal_of(name).dtype, np.floating)
 
     def _value_faults(self, parameter: Parameter, target: Target) -> Iterator[str]:
         nominal, place = self._nominal_of(target.field), self._place(target)
@@ -218,24 +239,37 @@ class ModelFields:
         yield from self._bound_faults(parameter, target, place)
 
     def _bound_faults(self, parameter: Parameter, target: Target, place: Place) -> Iterator[str]:
+        """Yield whether the ends of what can be drawn leave the values that make sense, element by element."""
         field, how = target.field, parameter.how
-        low, high = (
-            float(f(np.asarray(b))) for f, b in zip((np.min, np.max), parameter.distribution.support(), strict=True)
-        )
-        least, most = low, high
-        if how != "set" and field not in FACTORS_ALONE:
-            whole = self._nominal_of(field)[None]
-            nominal = self._part(whole, np.array([0]), place)
-            ends = [f(nominal, end) for end in (low, high) for f in ((np.multiply,) if how == "scale" else (np.add,))]
-            least, most = float(np.min(ends)), float(np.max(ends))
-        if field in FACTORS_ALONE and how != "scale":
+        if field.endswith("quat"):
+            if how == "scale":
+                yield f"{field}: a quaternion cannot be scaled; shift it by a rotation vector, rad"
             return
+        shape = (1 if place.rows is None else len(place.rows), len(place.columns or [0]))
+        nominal = self._part(self._nominal_of(field)[None], np.array([0]), place).reshape(shape)
+        ends = [self._end(np.reshape(bound, -1), nominal, how) for bound in parameter.distribution.support()]
+        # What is 0 and only scaled stays 0, as the sizes that a shape does not use.
+        counts = (nominal != 0) | (how != "scale")
+        least, most = (
+            float(pick(np.where(counts, found, other)))
+            for pick, found, other in ((np.min, np.minimum(*ends), np.inf), (np.max, np.maximum(*ends), -np.inf))
+        )
         strict = field in ABOVE_ZERO
         if (strict and least <= 0) or (field in (*AT_LEAST_ZERO, *SHARES) and least < 0):
             bound = "above 0" if strict else "at least 0"
             yield f"{field} could become {least:g}; it must stay {bound}. Raise the distribution's low end"
         if field in SHARES and most > 1:
             yield f"{field} could become {most:g}; it must stay at most 1. Lower the distribution's high end"
+        if field in SIGNED and any(np.any((nominal != 0) & (end * nominal <= 0)) for end in ends):
+            yield f"{field} could change its sign or become 0; keep every value on the side of its nominal one"
+
+    def _end(self, bound: Array, nominal: Array, how: str) -> Array:
+        """What one end (M,) of a distribution makes of nominal values (R, C)."""
+        per_column = len(bound) > 1 and nominal.shape[0] == 1
+        spread = bound[None, :] if per_column else bound[:, None]
+        if how == "scale":
+            return np.asarray(nominal * spread)
+        return np.asarray(nominal + spread) if how == "shift" else np.broadcast_to(spread, nominal.shape)
 
     def _texture_faults(self, parameter: Parameter) -> Iterator[str]:
         names = [self._model.texture(i).name for i in range(self._model.ntex)]

@@ -73,9 +73,16 @@ class Correlated:
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with its numbers."""
-        label, matrix = f"correlated {', '.join(self.names)}", self.matrix
+        label = f"correlated {', '.join(self.names)}"
+        try:
+            matrix = self.matrix
+        except (TypeError, ValueError):
+            yield f"{label}: rho is one number or a matrix of {len(self.names)} rows of as many, given {self.rho}"
+            return
         if len(set(self.names)) != len(self.names) or len(self.names) < 2:
             yield f"{label}: give at least two names, each once"
+        elif not np.all(np.isfinite(matrix)):
+            yield f"{label}: rho {self.rho} is not finite"
         elif matrix.shape != (len(self.names),) * 2 or not np.allclose(matrix, matrix.T):
             yield f"{label}: the matrix must be symmetric, {len(self.names)} by {len(self.names)}"
         elif not np.allclose(np.diag(matrix), 1.0) or np.linalg.eigvalsh(matrix)[0] <= 1e-9:
@@ -126,8 +133,8 @@ class Randomization:
     def _faults(self) -> Iterator[str]:
         names = [parameter.name for parameter in self.parameters]
         yield from (f"{name}: given twice" for name in sorted({n for n in names if names.count(n) > 1}))
-        for parameter in self.parameters:
-            yield from (f"{parameter.name}: {fault}" for fault in parameter.distribution.faults())
+        odd = [f"{each.name}: {fault}" for each in self.parameters for fault in each.distribution.faults()]
+        yield from odd
         taken: set[str] = set()
         for group in self.correlated:
             unknown = [name for name in group.names if name not in names]
@@ -135,7 +142,7 @@ class Randomization:
             yield from group.faults()
             yield from (f"correlated: {name!r} stands in two groups" for name in group.names if name in taken)
             taken |= set(group.names)
-            if not unknown:
+            if not unknown and not odd:
                 yield from self._shape_faults(group)
 
     def _shape_faults(self, group: Correlated) -> Iterator[str]:

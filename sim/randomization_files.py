@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 
 from ashore.datasets.errors import UnreadableFile, closest, quoted
 from ashore.sim.distributions import DISTRIBUTIONS
@@ -48,7 +50,7 @@ def load_randomization(path: Path, task: Task) -> Randomization:
     """
     expected = "a randomization: a YAML mapping of names to values"
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = _PlainLoader(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
         raise UnreadableFile(path, expected, str(error), "Correct the path, or the YAML there.") from error
     if not isinstance(raw, dict):
@@ -69,6 +71,26 @@ def to_yaml(randomization: Randomization, task_name: str) -> str:
         "correlated": [{"names": list(group.names), "rho": _plain(group.rho)} for group in randomization.correlated],
     }
     return str(yaml.safe_dump(raw, sort_keys=False, default_flow_style=None, width=120))
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Safe YAML in which a key that stands twice is refused, and so are aliases: they can nest without end."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse an alias; the base class's hook."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise ComposerError(None, None, f"the alias *{event.anchor}; write its value out", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that stands twice; the base class's hook."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise ConstructorError(None, None, f"the key {key.value!r} stands there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 @dataclass
@@ -97,7 +119,7 @@ class _Reader:
         try:
             return Randomization((*kept.values(), *given.values()), correlated)
         except InvalidRandomization as error:
-            self.faults += [line.strip() for line in str(error).splitlines()[1:-1]]
+            self.faults += error.faults
             return None
 
     def _removed(self, names: Any, own: Mapping[str, Parameter]) -> list[str]:
@@ -106,7 +128,8 @@ class _Reader:
             return []
         movable = [name for name, parameter in own.items() if parameter.group != "start"]
         for name in [name for name in names if name not in movable]:
-            why = "a start state, which always stays" if name in own else "not in the table"
+            is_start = isinstance(name, str) and name in own
+            why = "a start state, which always stays" if is_start else "not in the table"
             self.faults.append(f"remove: {name!r} is {why}; valid: {quoted(movable)}.{closest(str(name), movable)}")
         return names
 
@@ -128,21 +151,25 @@ class _Reader:
                 yield name, Parameter(name, distribution, raw["group"], targets, raw.get("how", "set"))
 
     def _distribution(self, where: str, raw: Any) -> Any:
-        if not isinstance(raw, dict) or raw.get("kind") not in DISTRIBUTIONS:
-            kind = raw.get("kind") if isinstance(raw, dict) else raw
+        kind = raw.get("kind") if isinstance(raw, dict) else raw
+        if not isinstance(raw, dict) or not isinstance(kind, str) or kind not in DISTRIBUTIONS:
             self.faults.append(
                 f"{where}: kind {kind!r}; valid: {quoted(DISTRIBUTIONS)}.{closest(str(kind), list(DISTRIBUTIONS))}"
             )
             return None
-        kind = DISTRIBUTIONS[raw["kind"]]
-        known = {item.name: item for item in fields(kind)}
+        made = DISTRIBUTIONS[kind]
+        known = {item.name: item for item in fields(made)}
         self._refuse_unknown(f"{where}.", raw, ("kind", *known))
         lacking = [name for name, item in known.items() if item.default is MISSING and name not in raw]
         self.faults += [f"{where}.{name}: missing" for name in lacking]
         values = {name: _frozen(raw[name]) for name in known if name in raw}
         odd = [name for name, value in values.items() if not _is_value(value, texts=name == "values")]
         self.faults += [f"{where}.{name}: expected a number or a list of them, given {raw[name]!r}" for name in odd]
-        return None if odd or lacking or set(raw) - {"kind", *known} else kind(**values)
+        if odd or lacking or set(raw) - {"kind", *known}:
+            return None
+        distribution = made(**values)
+        self.faults += [f"{where}.{fault}" for fault in distribution.faults()]
+        return distribution
 
     def _targets(self, where: str, raw: Any) -> Iterator[Target]:
         for number, item in enumerate(raw if isinstance(raw, list) else [raw]):

@@ -3,8 +3,8 @@
 Noise is drawn a whole episode ahead from the episode's own seed, so that it does not depend on how many run together.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.rotations import quat_from_vector, quat_multiply, upper_half
 from ashore.sim.randomization import Draw
+from ashore.sim.readings import Reading
 
 Array = NDArray[Any]
 STREAM = 3
@@ -20,7 +21,11 @@ STREAM = 3
 
 @dataclass(frozen=True)
 class SensorSpec:
-    """Which parameters of the draw disturb one observation; a parameter that is None or not drawn disturbs nothing."""
+    """Which parameters of the draw disturb one observation; a parameter that is not drawn disturbs nothing.
+
+    One that is None has the observation's own name: OBSERVATION_noise, _bias, _quantization, _dropout, _delay_s and
+    _jitter_s.
+    """
 
     noise: str | None = None
     """Standard deviation of white noise, in the observation's unit; rad for quaternions."""
@@ -36,6 +41,31 @@ class SensorSpec:
     """Standard deviation of what a sample is late beyond the delay, half-normal, s."""
     kind: Literal["vector", "quaternion"] = "vector"
 
+    def named(self, observation: str) -> "SensorSpec":
+        """The same, with every parameter's name told."""
+        return replace(
+            self,
+            noise=self.noise or f"{observation}_noise",
+            delay=self.delay or f"{observation}_delay_s",
+            bias=self.bias or f"{observation}_bias",
+            quantization=self.quantization or f"{observation}_quantization",
+            dropout=self.dropout or f"{observation}_dropout",
+            jitter=self.jitter or f"{observation}_jitter_s",
+        )
+
+
+def sensor_readings(specs: Mapping[str, SensorSpec], widths: Mapping[str, int]) -> Iterator[Reading]:
+    """Yield what the sensors of these observations read from a draw."""
+    for observation, given in specs.items():
+        spec, width = given.named(observation), widths[observation]
+        number, turn = ((), (1,)), 3 if given.kind == "quaternion" else width
+        yield Reading(str(spec.noise), (*number, (turn,)), 0.0)
+        yield Reading(str(spec.bias), (*number, (turn,)))
+        yield Reading(str(spec.quantization), (*number, (width,)), 0.0)
+        yield Reading(str(spec.dropout), number, 0.0, 1.0)
+        yield Reading(str(spec.delay), number, 0.0)
+        yield Reading(str(spec.jitter), number, 0.0)
+
 
 class Sensors:
     """Disturbs the measurements of N episodes.
@@ -48,7 +78,7 @@ class Sensors:
     """
 
     def __init__(self, specs: Mapping[str, SensorSpec], widths: Mapping[str, int], n: int, period_s: float) -> None:
-        self._specs = specs
+        self._specs = {name: spec.named(name) for name, spec in specs.items()}
         self._n = n
         self._period_s = period_s
         self._taken = np.zeros(n, dtype=np.int64)
@@ -99,8 +129,7 @@ class Sensors:
             turn = quat_from_vector(error[:, columns.start : columns.start + 3])
             told[:, columns] = upper_half(quat_multiply(turn, delayed[:, columns]))
         if self._is_stepped:
-            step = self._step[rows]
-            told = np.where(step > 0, np.round(told / np.where(step > 0, step, 1.0)) * step, told)
+            told = self._stepped(self._step[rows], told)
         self._taken[rows] += 1
         measured = dict(truth)
         for name, columns in self._columns.items():
@@ -158,6 +187,16 @@ class Sensors:
             mixed[:, part] /= np.linalg.norm(mixed[:, part], axis=1, keepdims=True)
         # What is not late is untouched, bit for bit, whoever else is.
         return np.asarray(np.where(behind > 0, mixed, newest))
+
+    def _stepped(self, step: Array, told: Array) -> Array:
+        """Round (K, W) to the values that can be told; quaternions stay unit, or as they were where nothing is left."""
+        rounded = np.where(step > 0, np.round(told / np.where(step > 0, step, 1.0)) * step, told)
+        for name in self._turned:
+            part = self._columns[name]
+            size = np.linalg.norm(rounded[:, part], axis=1, keepdims=True)
+            unit = np.where(size > 0, rounded[:, part] / np.where(size > 0, size, 1.0), told[:, part])
+            rounded[:, part] = np.where(step[:, part] > 0, unit, told[:, part])
+        return np.asarray(rounded)
 
 
 def _drawn(draws: Sequence[Draw], name: str | None, width: int) -> Array:

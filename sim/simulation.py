@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.errors import InvalidSample
-from ashore.sim.command_path import CommandPath
+from ashore.sim.command_path import CommandPath, path_readings
 from ashore.sim.engine import Engine
+from ashore.sim.errors import InvalidRandomization
 from ashore.sim.randomization import Draw, Randomization
+from ashore.sim.readings import reading_faults
 from ashore.sim.restarting import restart_rows
-from ashore.sim.sensors import Sensors
+from ashore.sim.sensors import Sensors, sensor_readings
 from ashore.sim.task import Judge, Task
 
 if TYPE_CHECKING:
@@ -108,19 +110,23 @@ class Simulation:
     """The verdict on the episodes that run now."""
 
     def __init__(self, task: Task, engine: Engine, randomization: Randomization) -> None:
+        """Put a task on an engine.
+
+        Raises:
+            InvalidRandomization: something of it is not there, is read by nothing, or makes no sense; lists everything.
+        """
         self.task = task
         self.engine = engine
         self.randomization = randomization
         self.n = engine.n
         # Asked once: what an engine can do does not change, and a protocol's check costs as much as a measurement.
         self._restarting = engine if isinstance(engine, RandomizedEngine) else None
-        if self._restarting is not None:
-            self._restarting.check(randomization)
         card = task.robot.card
         self.command_period_s = 1.0 / card.command_hz
         self._drive_substeps = max(1, round(task.robot.drive.period_s / engine.timestep_s))
         self._drive_calls = max(1, round(self.command_period_s / (self._drive_substeps * engine.timestep_s)))
         widths = {feature.name: feature.size for feature in task.contract.observations}
+        self._check(widths)
         self._sensors = Sensors(task.sensors(), widths, self.n, self.command_period_s)
         drive_period_s = self._drive_substeps * engine.timestep_s
         self._path = CommandPath(card.limits, self.n, drive_period_s, self._drive_calls)
@@ -224,6 +230,20 @@ class Simulation:
         """Let episodes (N,) bool stand still until their reset, where the engine can do that."""
         if self._restarting is not None:
             self._restarting.freeze(still)
+
+    def _check(self, widths: Mapping[str, int]) -> None:
+        """Refuse a randomization of which anything goes unread or makes no sense, with all faults at once."""
+        task = self.task
+        readings = (*path_readings(task.robot.card.limits), *sensor_readings(task.sensors(), widths))
+        own = {parameter.name: parameter for parameter in task.randomization("wide").parameters}
+        faults = list(reading_faults(self.randomization, readings, own))
+        if self._restarting is not None:
+            try:
+                self._restarting.check(self.randomization)
+            except InvalidRandomization as error:
+                faults = [*error.faults, *faults]
+        if faults:
+            raise InvalidRandomization(f"the randomization does not fit {task.name}: it", faults)
 
     def _place(self, rows: Array, draws: Sequence[Draw], states: Array | None) -> None:
         engine = self._restarting

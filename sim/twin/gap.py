@@ -32,7 +32,7 @@ PUSH_OFFSETS_M, PUSH_M, PUSH_M_S = (0.0, 0.006, 0.012, 0.016), 0.12, 0.1
 MASS_SCALES, FRICTION_SCALES = (1.0, 10.0, 20.0, 40.0), (0.1, 0.2, 0.4, 0.8)
 HELD_M = 0.05
 """A cube lifted by this was held."""
-SAMPLE_SUBSTEPS = 5
+SAMPLE_SUBSTEPS = 1
 PHYSICS_S = 0.002
 """The scene's substep."""
 

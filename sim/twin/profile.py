@@ -129,8 +129,10 @@ def matched(table: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def profile_names() -> tuple[str, ...]:
-    """Names of the profiles that ship, such as arm_mild."""
-    return tuple(sorted(path.stem for path in PROFILE_FOLDER.glob("*.yaml")))
+    """Names of the profiles that ship, such as arm_mild; of each robot from mild to harsh."""
+    kinds = ("mild", "worn", "stuttering", "hard", "harsh")
+    names = (path.stem for path in PROFILE_FOLDER.glob("*.yaml"))
+    return tuple(sorted(names, key=lambda name: (name.split("_")[0], kinds.index(name.split("_")[1]))))
 
 
 def load_profile(name_or_path: str | Path) -> RealityProfile:

@@ -33,7 +33,7 @@ def test_the_profiles_that_ship_are_listed_with_their_robots(capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (("quadrotor/hover", "--profile", "arm_mild"), "of those that ship 'quadrotor_hard'"),
+        (("quadrotor/hover", "--profile", "arm_mild"), "of those that ship 'quadrotor_mild'"),
         (("quadrotor/hover", "--profile", "quadrotor_wild"), "Did you mean 'quadrotor_mild'"),
         (("quadrotor/hoover",), "Did you mean 'quadrotor/hover'"),
         (("arm/pick-place", "--episodes", "0"), "Ask for one episode or more"),

@@ -85,7 +85,7 @@ def test_a_correlation_changes_no_other_value() -> None:
         ([TruncatedNormal(0.0, 0.0, -1.0, 1.0)], [], "std: 0.0 is no deviation"),
         ([TruncatedNormal(2.0, 1.0, -1.0, 1.0)], [], "mean: 2.0 lies outside"),
         ([Beta(0.0, 1.0)], [], "both must be above 0"),
-        ([Categorical(())], [], "none given"),
+        ([Categorical(())], [], "give a list of at least one number or name"),
         ([Categorical((1.0, 2.0), (1.0,))], [], "weights"),
         ([Uniform(0.0, 1.0)], [("p0", "p9")], "no parameter 'p9'; valid: 'p0'"),
         ([Uniform(0.0, 1.0), Uniform((0.0,), (1.0,))], [("p0", "p1")], "differ in how many numbers"),

@@ -77,12 +77,25 @@ def test_a_file_with_a_correlation_survives_too(tmp_path: Path) -> None:
         ("parameters: {a: {group: timing, distribution: {kind: unifrom, low: 0, high: 1}}}", "Did you mean 'uniform'"),
         ("parameters: {a: {group: tming, distribution: {kind: fixed, value: 1}}}", "Did you mean 'timing'"),
         ("parameters: {a: {group: timing, distribution: {kind: uniform, low: 0}}}", r"distribution\.high: missing"),
-        ("parameters: {a: {group: timing, distribution: {kind: uniform, low: 3, high: 1}}}", "a: .*above high"),
+        (
+            "parameters: {a: {group: timing, distribution: {kind: uniform, low: 3, high: 1}}}",
+            "a.distribution.low, high: low 3 is above high 1",
+        ),
         ("parameters: {a: {group: timing, distribution: {kind: fixed, value: x}}}", "expected a number"),
         (
             "parameters: {a: {group: timing, distribution: {kind: fixed, value: 1}, targets: [3]}}",
             "targets.0.: expected",
         ),
+        ("parameters: {a: {group: timing, distribution: {kind: [x]}}}", "kind .'x'."),
+        ("parameters: {a: {group: timing, distribution: {kind: beta, a: [1, 2], b: 1}}}", "give one number each"),
+        ("parameters: {a: {group: timing, distribution: {kind: uniform, low: 0, high: 1, middle: 2}}}", "lies outside"),
+        ("parameters: {a: {group: timing, distribution: {kind: categorical, values: 5}}}", "give a list"),
+        (
+            "parameters: {a: {group: start, distribution: "
+            "{kind: scattered, low: [0, 0], high: [1, 1], n_points: 9, apart: 0.9, middle: [[0, 0]]}}}",
+            "middle: give 9 points of 2 numbers",
+        ),
+        ("correlated: [{names: [object_mass, pad_friction], rho: [[1, 2], [3]]}]", "rho"),
         ("correlated: [{names: [object_mass, nothing], rho: 0.5}]", "no parameter 'nothing'"),
         ("correlated: [{names: [object_mass]}]", "expected a mapping of names and rho"),
     ],
@@ -121,6 +134,17 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
             "{kind: uniform, low: 0.001, high: 0.002}|set|{field: opt.timestep}",
             "no model field 'opt.timestep' can vary",
         ),
+        ("{kind: uniform, low: 1, high: 2}|set|{field: geom_bodyid, names: [object]}", "no model field 'geom_bodyid'"),
+        (
+            "{kind: uniform, low: 1, high: 2}|scale|{field: geom_rbound, names: [object]}",
+            "no model field 'geom_rbound'",
+        ),
+        (
+            "{kind: fixed, value: -5}|set|{field: actuator_gainprm, names: [panda_servo1], columns: [0]}",
+            "change its sign",
+        ),
+        ("{kind: fixed, value: -1}|scale|{field: actuator_forcerange, names: [panda_servo1]}", "change its sign"),
+        ("{kind: fixed, value: 2}|scale|{field: cam_quat, names: [overview]}", "cannot be scaled"),
         ("{kind: categorical, values: [flor]}|set|{field: mat_texid, names: [table]}", "no texture 'flor'.*'floor'"),
     ],
 )
@@ -131,6 +155,60 @@ def test_a_parameter_that_fits_no_field_is_refused_before_anything_runs(
     text = f"parameters: {{a: {{group: dynamics, how: {how}, distribution: {distribution}, targets: [{target}]}}}}"
     with pytest.raises(InvalidRandomization, match=words):
         make_simulation("arm/pick-place", 1, str(_file(tmp_path, text)))
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution", "words"),
+    [
+        ("comand_delay_s", "{kind: uniform, low: 0, high: 0.1}", "nothing reads it.*Did you mean 'command_delay_s'"),
+        ("command_delay_s", "{kind: uniform, low: 0, high: 3}", "could become 3; it must stay at most 0.5"),
+        ("command_loss", "{kind: uniform, low: -0.5, high: 0.5}", "must stay at least 0"),
+        ("command_bias", "{kind: uniform, low: [0, 0], high: [1, 1]}", "expected a single number or a list of 8"),
+        ("object_pos_noise_m", "{kind: uniform, low: -1, high: 1}", "must stay at least 0"),
+        ("object_yaw_rad", "{kind: uniform, low: [0, 0], high: [1, 1]}", "the task reads a single number"),
+    ],
+)
+def test_a_parameter_that_nothing_reads_or_that_makes_no_sense_to_its_reader_is_refused(
+    name: str, distribution: str, words: str, tmp_path: Path
+) -> None:
+    text = f"parameters: {{{name}: {{group: timing, distribution: {distribution}}}}}"
+    with pytest.raises(InvalidRandomization, match=words):
+        make_simulation("arm/pick-place", 1, str(_file(tmp_path, text)))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "{kind: uniform, low: 0.5, high: 2}|scale|{field: geom_size, names: [object, table]}",
+        "{kind: uniform, low: 0.5, high: 2}|scale|{field: body_mass, names: ['*']}",
+        "{kind: uniform, low: [-0.1, -0.001, -0.00005], high: [0, 0, 0]}|shift|{field: geom_friction, names: [object]}",
+    ],
+)
+def test_what_makes_sense_element_by_element_is_taken(target: str, tmp_path: Path) -> None:
+    distribution, how, field = target.split("|")
+    text = f"parameters: {{a: {{group: dynamics, how: {how}, distribution: {distribution}, targets: [{field}]}}}}"
+    make_simulation("arm/pick-place", 1, str(_file(tmp_path, text)))
+
+
+def test_every_sensor_has_parameters_of_its_own_name(tmp_path: Path) -> None:
+    text = """
+base: none
+parameters:
+  joint_pos_rad_dropout: {group: sensing, distribution: {kind: fixed, value: 1.0}}
+  object_pos_base_m_quantization: {group: sensing, distribution: {kind: fixed, value: 0.25}}
+"""
+    simulation = make_simulation("arm/pick-place", 1, str(_file(tmp_path, text)))
+    simulation.reset([simulation.randomization.nominal()], [0])
+    first = simulation.observe()["joint_pos_rad"]
+    simulation.step(np.array([[*np.array(TASK.arm.spec.home_rad) + 0.2, 0.08]]))
+    np.testing.assert_array_equal(simulation.observe()["joint_pos_rad"], first)
+    np.testing.assert_allclose(np.mod(simulation.observe()["object_pos_base_m"], 0.25), 0.0, atol=1e-12)
+
+
+def test_a_key_that_stands_twice_and_an_alias_are_refused(tmp_path: Path) -> None:
+    for text, words in (("base: none\nbase: wide", "stands there twice"), ("remove: &x [*x]", "alias")):
+        with pytest.raises(UnreadableFile, match=words):
+            load_randomization(_file(tmp_path, text), TASK)
 
 
 def test_one_file_serves_collecting_and_replaying(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
