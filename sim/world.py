@@ -127,7 +127,7 @@ class World:
     def place_body(self, ids: Array, name: str, pose: Array, velocity: Array | None = None) -> None:
         """Set a free body's pose (K, 7) and velocity (K, 6, as body_velocity; zero if None) of the simulations ids.
 
-        A mocap body, which marks a place and touches nothing, is put there likewise.
+        A mocap body, a mark or a fixture that stays where it is, is put there likewise, with all that hangs on it.
         """
         self._stale |= self._mask(ids)
         mocap = int(self.model.body_mocapid[self._id("body", name)])

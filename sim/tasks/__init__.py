@@ -8,7 +8,10 @@ from ashore.datasets.errors import UnknownName
 from ashore.sim.task import Task
 
 ARM_TASKS: Mapping[str, tuple[str, str]] = {
+    "arm/drawer": ("ashore.sim.tasks.drawer", "Drawer"),
+    "arm/peg-insert": ("ashore.sim.tasks.peg_insert", "PegInsert"),
     "arm/pick-place": ("ashore.sim.tasks.pick_place", "PickPlace"),
+    "arm/stack": ("ashore.sim.tasks.stack", "Stack"),
 }
 """Name of a task of any arm to module and class; `arm/pick-place@ur5e` names another arm than the usual one."""
 TASKS: Mapping[str, tuple[str, str]] = {
