@@ -35,6 +35,15 @@ class Link:
     """(3,) unit vector in this link's own frame, or None where nothing turns."""
 
 
+class _Walked:
+    """The newest two walks, replaced as one: a control loop observes and commands with the same joints."""
+
+    __slots__ = ("newest",)
+
+    def __init__(self) -> None:
+        self.newest: tuple[tuple[Array, Walk], ...] = ()
+
+
 @dataclass(frozen=True)
 class Chain:
     """Hinges from a base to a tool: T_base_tool(q) = F1 R1(q1) F2 R2(q2) ... F_tool."""
@@ -123,17 +132,16 @@ class Chain:
     def _walk(self, q_rad: Array) -> Walk:
         """Tool rotation (N, 3, 3) and position (N, 3); joint origins and axes in the base, (N, J, 3) each."""
         q = np.asarray(q_rad, dtype=np.float64)
-        for known, walked in self._walked[0]:
+        for known, walked in self._walked.newest:
             if np.array_equal(known, q):
                 return walked
         walked = self._walk_anew(q)
-        self._walked[0] = ((q.copy(), walked), *self._walked[0][:1])
+        self._walked.newest = ((q.copy(), walked), *self._walked.newest[:1])
         return walked
 
     @cached_property
-    def _walked(self) -> list[tuple[tuple[Array, Walk], ...]]:
-        """The newest two walks, replaced as one: a control loop observes and commands with the same joints."""
-        return [()]
+    def _walked(self) -> _Walked:
+        return _Walked()
 
     def _walk_anew(self, q: Array) -> Walk:
         positions, still, cosine, sine, axes = self._constants
