@@ -11,6 +11,8 @@ ARM_TASKS: Mapping[str, tuple[str, str]] = {
     "arm/drawer": ("ashore.sim.tasks.drawer", "Drawer"),
     "arm/peg-insert": ("ashore.sim.tasks.peg_insert", "PegInsert"),
     "arm/pick-place": ("ashore.sim.tasks.pick_place", "PickPlace"),
+    "arm/push-t": ("ashore.sim.tasks.push_t", "PushT"),
+    "arm/reach": ("ashore.sim.tasks.reach", "Reach"),
     "arm/stack": ("ashore.sim.tasks.stack", "Stack"),
 }
 """Name of a task of any arm to module and class; `arm/pick-place@ur5e` names another arm than the usual one."""
