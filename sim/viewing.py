@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ from ashore.sim.rendering import WorldCamera
 from ashore.sim.world import World
 
 Array = NDArray[Any]
+CLOSING_S = 5.0
+"""How long a window may take to close."""
 
 
 class Window(Protocol):
@@ -73,10 +76,12 @@ class Viewer:
 
         self._world, self._period_s = world, period_s
         self._model, self._data = world.view(0)
+        before = set(threading.enumerate())
         try:
             self._handle = mujoco.viewer.launch_passive(self._model, self._data)
         except RuntimeError as error:
             raise ViewerUnavailable(str(error)) from error
+        self._drawing = [thread for thread in threading.enumerate() if thread not in before]
         self._shown_s = time.monotonic()
 
     @property
@@ -86,7 +91,8 @@ class Viewer:
 
     def refresh(self) -> None:
         """Show the first simulation, one period after the last one at the earliest."""
-        self._world.view(0, self._model, self._data)
+        with self._handle.lock():
+            self._world.view(0, self._model, self._data)
         time.sleep(max(0.0, self._shown_s + self._period_s - time.monotonic()))
         self._shown_s = time.monotonic()
         if self.is_open:
@@ -96,8 +102,10 @@ class Viewer:
         """A window makes no pictures."""
 
     def close(self) -> None:
-        """Close the window."""
+        """Close the window, and wait until it is: a thread that still draws ends the process when that ends."""
         self._handle.close()
+        for thread in self._drawing:
+            thread.join(CLOSING_S)
 
 
 def make_window(engine: Engine, render_mode: str | None, period_s: float) -> Window:
