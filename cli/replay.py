@@ -112,11 +112,16 @@ def _view(episode: "Episode") -> None:
     require_screen()
     task = make_task(episode.contract.task)
     world = World(task.scene(), 1, n_threads=1)
+
+    def show(step: int) -> None:
+        task.show(world, np.array([0]), {name: values[[step]] for name, values in episode.observations.items()})
+
+    show(0)
     window = Viewer(world, episode.contract.period_s)
     for step in range(len(episode)):
         if not window.is_open:
             break
-        task.show(world, np.array([0]), {name: values[[step]] for name, values in episode.observations.items()})
+        show(step)
         window.refresh()
     window.close()
 

@@ -78,11 +78,17 @@ class Viewer:
         self._model, self._data = world.view(0)
         before = set(threading.enumerate())
         try:
-            self._handle = mujoco.viewer.launch_passive(self._model, self._data)
+            self._handle = mujoco.viewer.launch_passive(
+                self._model, self._data, show_left_ui=False, show_right_ui=False
+            )
         except RuntimeError as error:
             raise ViewerUnavailable(str(error)) from error
         self._drawing = [thread for thread in threading.enumerate() if thread not in before]
         self._shown_s = time.monotonic()
+        # From the front and above, as the cell's own camera; the mouse turns it.
+        camera = self._handle.cam
+        camera.lookat[:] = self._model.stat.center
+        camera.distance, camera.azimuth, camera.elevation = 1.9 * self._model.stat.extent, 135.0, -25.0
 
     @property
     def is_open(self) -> bool:
