@@ -43,6 +43,9 @@ class World:
         self._warned = np.zeros((n, len(UNSTABLE)), dtype=np.int64)
         self._frozen = np.zeros(n, dtype=bool)
         self._stale = np.ones(n, dtype=bool)
+        """Where something was placed or changed, of which nothing has been computed yet."""
+        self._late = False
+        """Whether poses and sensors are those before the last substep: they are computed when somebody looks."""
         self.reset(np.arange(n))
 
     def reset(self, ids: Array) -> None:
@@ -86,8 +89,10 @@ class World:
 
     def body_pose(self, name: str) -> Array:
         """Pose of a body's frame in the world (N, 7): position m, quaternion wxyz."""
-        self._refresh()
         body = self._id("body", name)
+        if self._is_free(body):
+            return np.array(self._qpos[:, self._free_address(name)[0]])
+        self._look()
         return np.concatenate([self._xpos[:, body], self._xquat[:, body]], axis=1)
 
     def body_velocity(self, name: str) -> Array:
@@ -95,7 +100,7 @@ class World:
         body = self._id("body", name)
         if self._is_free(body):
             return np.array(self._qvel[:, self._free_address(name)[1]])
-        self._refresh()
+        self._look()
         linear, angular = self._batch.jac(body, np.array(self._xpos[:, body]))
         turn = np.einsum("nij,nj->ni", angular, self._qvel)
         turned = np.empty_like(turn)
@@ -114,7 +119,7 @@ class World:
         if sensor < 0:
             touchable = [name for name in self._names("body") if _has(self.model, _sensor_name(name))]
             raise UnknownModelName("body with colliding geoms", body, touchable)
-        self._refresh()
+        self._look()
         return np.asarray(self._sensordata[:, int(self.model.sensor_adr[sensor])] > 0.0)
 
     def place_joints(self, ids: Array, names: Sequence[str], values: Array) -> None:
@@ -135,7 +140,8 @@ class World:
             self._mocap_pos[ids, mocap], self._mocap_quat[ids, mocap] = pose[:, :3], pose[:, 3:]
             return
         position, motion = self._free_address(name)
-        self._qpos[ids, position] = pose
+        turn = pose[:, 3:] / np.linalg.norm(pose[:, 3:], axis=1, keepdims=True)
+        self._qpos[ids, position] = np.concatenate([pose[:, :3], turn], axis=1)
         self._qvel[ids, motion] = 0.0 if velocity is None else velocity
 
     def actuate(self, controls: Array) -> None:
@@ -146,7 +152,8 @@ class World:
         """Step every simulation that is not frozen."""
         self._refresh()
         runs = None if not self._frozen.any() else ~self._frozen
-        self._batch.step(runs, nstep=n_substeps, stage=VELOCITY)
+        self._batch.step(runs, nstep=n_substeps, stage=NOTHING)
+        self._late = True
 
     def freeze(self, frozen: Array) -> None:
         """Let time stand still in these simulations (N,) bool until their reset: their episodes are over."""
@@ -160,7 +167,7 @@ class World:
         self, index: int, model: mujoco.MjModel | None = None, data: mujoco.MjData | None = None
     ) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """Copy one simulation's model and state out, for rendering or to step it alone; into those given, if any."""
-        self._refresh()
+        self._look()
         model = self._batch.get_model(index, model)
         data = mujoco.MjData(model) if data is None else data
         return model, self._batch.get_data(index, data)
@@ -170,6 +177,13 @@ class World:
         if self._stale.any():
             self._batch.forward(self._stale)
             self._stale[:] = False
+
+    def _look(self) -> None:
+        """Bring poses and sensors up to the state."""
+        self._refresh()
+        if self._late:
+            self._batch.forward(stage=VELOCITY)
+            self._late = False
 
     def _mask(self, ids: Array) -> Array:
         mask = np.zeros(self.n, dtype=bool)
