@@ -14,6 +14,7 @@ import ashore.sim.envs  # noqa: F401
 from ashore.datasets.progress import Progress
 from ashore.sim.interfaces import make_interface
 from ashore.sim.randomization import draw_episodes, episode_seed
+from ashore.sim.robots import DEFAULT_ARM, make_arm
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import make_task
 from ashore.sim.world import World
@@ -79,7 +80,7 @@ class Rollout:
         self._interface = make_interface(task.robot.card.interface)
         limits = task.robot.card.limits
         rng = np.random.default_rng(0)
-        self._offsets = rng.uniform(-0.02, 0.02, (50, n, len(limits.low)))
+        self.offsets = rng.uniform(-0.02, 0.02, (50, n, len(limits.low)))
         self._turn = 0
 
     def start(self) -> None:
@@ -104,20 +105,22 @@ class Rollout:
 
     def _offset(self) -> Any:
         self._turn += 1
-        return self._offsets[self._turn % len(self._offsets)]
+        return self.offsets[self._turn % len(self.offsets)]
 
 
 class Floor:
-    """The bare engine: one thread a core, each stepping one model of the same scene, and nothing else."""
+    """The bare engine: one thread a core, each stepping one randomized model of the scene under the same commands."""
 
     def __init__(self) -> None:
-        rollout = Rollout(CORES)
-        rollout.start()
-        world = rollout.simulation.engine
+        self._rollout = Rollout(CORES)
+        self._rollout.start()
+        world, spec = self._rollout.simulation.engine, make_arm(DEFAULT_ARM).spec
         if not isinstance(world, World):
             raise TypeError("the floor is measured on MuJoCo")
         self._pairs = [world.view(index) for index in range(CORES)]
-        self._substeps = round(rollout.simulation.command_period_s / world.timestep_s)
+        self._joints = [int(world.model.joint(name).qposadr[0]) for name in spec.joints]
+        self._fingers = [int(world.model.joint(name).qposadr[0]) for name in spec.gripper.fingers]
+        self._substeps = round(self._rollout.simulation.command_period_s / world.timestep_s)
 
     def rate(self, seconds: float) -> float:
         """Command steps/s of all threads together."""
@@ -126,10 +129,12 @@ class Floor:
 
     def _one(self, pair: tuple[Any, Any], seconds: float) -> float:
         model, data = pair
-        hold = data.qpos.copy()
+        offsets, turn = self._rollout.offsets[:, 0], iter(range(10**9))
 
         def step() -> None:
-            data.ctrl[:7] = hold[:7]
+            offset = offsets[next(turn) % len(offsets)]
+            data.ctrl[:-1] = data.qpos[self._joints] + offset[:-1]
+            data.ctrl[-1] = data.qpos[self._fingers].sum() + offset[-1]
             mujoco.mj_step(model, data, self._substeps)
 
         return _rate(step, seconds, 1)

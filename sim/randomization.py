@@ -183,7 +183,7 @@ def draw_from_json(raw: Mapping[str, Any]) -> Draw:
 
 def stack(draws: Sequence[Draw], name: str) -> Array:
     """Stack one parameter of K draws to (K, *shape)."""
-    return np.stack([np.asarray(draw[name], dtype=np.float64) for draw in draws])
+    return np.array([draw[name] for draw in draws], dtype=np.float64)
 
 
 def drawn(draws: Sequence[Draw], parameter: Parameter) -> Array:

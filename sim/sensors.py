@@ -104,7 +104,7 @@ class Sensors:
             width = 3 if spec.kind == "quaternion" else columns.stop - columns.start
             drawn = np.stack([rng.standard_normal((n_samples, width), dtype=np.float32) for rng in white])
             error = drawn * _drawn(draws, spec.noise, width)[:, None, :] + _drawn(draws, spec.bias, width)[:, None, :]
-            self._error[rows, :, columns.start : columns.start + width] = error
+            self._error[:, rows, columns.start : columns.start + width] = error.transpose(1, 0, 2)
             self._step[rows, columns] = _drawn(draws, spec.quantization, columns.stop - columns.start)
             self._start_link(number, spec, rows, draws, seeds)
         # Whether anything is late, lost or stepped at all; where not, it costs nothing.
@@ -122,7 +122,7 @@ class Sensors:
             return dict(truth)
         now = self._taken[rows]
         delayed = self._delayed(rows, now, self._sampled(rows, now, truth))
-        error = self._error[rows, np.minimum(now, self._error.shape[1] - 1)]
+        error = self._error[np.minimum(now, len(self._error) - 1), rows]
         told = delayed + error
         for name in self._turned:
             columns = self._columns[name]
@@ -137,16 +137,17 @@ class Sensors:
         return measured
 
     def _allocate(self, n_samples: int) -> None:
-        self._history = np.zeros((self._n, n_samples, self._width))
-        self._error = np.zeros((self._n, n_samples, self._width))
-        self._late = np.zeros((self._n, n_samples, len(self._specs)))
-        self._lost = np.zeros((self._n, n_samples, len(self._specs)), dtype=bool)
+        # Samples first: what one measurement reads of all episodes then lies together.
+        self._history = np.zeros((n_samples, self._n, self._width))
+        self._error = np.zeros((n_samples, self._n, self._width))
+        self._late = np.zeros((n_samples, self._n, len(self._specs)))
+        self._lost = np.zeros((n_samples, self._n, len(self._specs)), dtype=bool)
 
     def _start_link(
         self, number: int, spec: SensorSpec, rows: Array, draws: Sequence[Draw], seeds: Sequence[int]
     ) -> None:
         """Draw how late each sample of one observation is, in periods, and which ones are lost."""
-        n_samples = self._late.shape[1]
+        n_samples = len(self._late)
         late = np.repeat(_drawn(draws, spec.delay, 1), n_samples, axis=1)
         lost = np.zeros(late.shape, dtype=bool)
         jitter, dropout = _drawn(draws, spec.jitter, 1), _drawn(draws, spec.dropout, 1)
@@ -154,29 +155,31 @@ class Sensors:
             rng = np.random.default_rng([seeds[row], STREAM, number])
             late[row] += jitter[row] * np.abs(rng.standard_normal(n_samples))
             lost[row, 1:] = rng.random(n_samples)[1:] < dropout[row]
-        self._late[rows, :, number], self._lost[rows, :, number] = late / self._period_s, lost
+        self._late[:, rows, number], self._lost[:, rows, number] = late.T / self._period_s, lost.T
 
     def _sampled(self, rows: Array, now: Array, truth: Mapping[str, Array]) -> Array:
         """Put the newest sample (K, W) into the history, without what is lost, and return it."""
         newest = np.concatenate([np.reshape(truth[name], (len(rows), -1)) for name in self._specs], axis=1)
-        n_samples = self._history.shape[1]
+        n_samples = len(self._history)
         if self._is_lossy:
-            lost = self._lost[rows, np.minimum(now, n_samples - 1)][:, self._of]
-            newest = np.where(lost, self._history[rows, (now - 1) % n_samples], newest)
+            lost = self._lost[np.minimum(now, n_samples - 1), rows][:, self._of]
+            newest = np.where(lost, self._history[(now - 1) % n_samples, rows], newest)
         # An episode that goes on beyond its limit overwrites its oldest samples, and its last noise stays.
-        self._history[rows, now % n_samples] = newest
+        self._history[now % n_samples, rows] = newest
         return np.asarray(newest, dtype=np.float64)
 
     def _delayed(self, rows: Array, now: Array, newest: Array) -> Array:
         """Look back (K, W) by each observation's delay, between two samples where it falls there."""
         if not self._is_late:
             return newest
-        n_samples = self._history.shape[1]
-        behind = self._late[rows, np.minimum(now, n_samples - 1)][:, self._of]
-        whole = np.floor(behind).astype(np.int64)
-        share, here, columns = behind - whole, rows[:, None], np.arange(self._width)
-        newer = self._history[here, np.maximum(now[:, None] - whole, 0) % n_samples, columns]
-        older = self._history[here, np.maximum(now[:, None] - whole - 1, 0) % n_samples, columns]
+        n_samples, columns = len(self._history), np.arange(self._width)
+        late = self._late[np.minimum(now, n_samples - 1), rows]  # (K, observations)
+        whole = np.floor(late).astype(np.int64)
+        back, samples = now[:, None] - whole, self._history.reshape(-1)
+        newer_row, older_row = (np.maximum(at, 0) % n_samples * self._n + rows[:, None] for at in (back, back - 1))
+        newer = samples.take((newer_row * self._width)[:, self._of] + columns)
+        older = samples.take((older_row * self._width)[:, self._of] + columns)
+        share, is_late = (late - whole)[:, self._of], (late > 0)[:, self._of]
         for name in self._turned:
             part = self._columns[name]
             across = np.sum(older[:, part] * newer[:, part], axis=1, keepdims=True) < 0
@@ -186,7 +189,7 @@ class Sensors:
             part = self._columns[name]
             mixed[:, part] /= np.linalg.norm(mixed[:, part], axis=1, keepdims=True)
         # What is not late is untouched, bit for bit, whoever else is.
-        return np.asarray(np.where(behind > 0, mixed, newest))
+        return np.asarray(np.where(is_late, mixed, newest))
 
     def _stepped(self, step: Array, told: Array) -> Array:
         """Round (K, W) to the values that can be told; quaternions stay unit, or as they were where nothing is left."""
