@@ -12,16 +12,16 @@ from ashore.sim.robot import CommandLimits, RobotCard
 
 def task_encoding(task: str) -> Mapping[str, Any]:
     """Give the encoding that a registered task suggests; empty for any other task."""
-    from ashore.sim.tasks import TASKS, make_task
+    from ashore.sim.tasks import is_task, make_task
 
-    return make_task(task).encoding() if task in TASKS else {}
+    return make_task(task).encoding() if is_task(task) else {}
 
 
 def robot_card(data: TrainingData) -> RobotCard:
     """Give the card of the task's robot, or one that takes actions as they are for data of unknown robots."""
-    from ashore.sim.tasks import TASKS, make_task
+    from ashore.sim.tasks import is_task, make_task
 
-    if data.contract.task in TASKS:
+    if is_task(data.contract.task):
         return make_task(data.contract.task).robot.card
     actions = data.gather(np.arange(len(data.windows)))[1].numpy()
     flat = actions.reshape(-1, data.contract.action_width)

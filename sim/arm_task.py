@@ -29,7 +29,7 @@ Array = NDArray[Any]
 CONTROL_HZ = 25.0
 START_OFFSET_RAD = 0.08
 TABLE = ("table",)
-UPRIGHT_WXYZ = (1.0, 0.0, 0.0, 0.0)
+SCENES = Path(__file__).with_name("tasks")
 
 
 class ArmTask(Task):
@@ -37,7 +37,7 @@ class ArmTask(Task):
 
     title: ClassVar[str]
     """Registry name such as arm/pick-place; with another arm than the usual one `@arm` is added to it."""
-    scene_file: ClassVar[str]
+    scene_file: ClassVar[str] = "cell.xml"
     """MJCF in sim/tasks that includes cell.xml and adds the objects."""
     objects: ClassVar[tuple[str, ...]] = ("object",)
     """Bodies whose poses perception gives, as NAME_pos_base_m and NAME_quat_base_wxyz; their masses vary."""
@@ -73,9 +73,13 @@ class ArmTask(Task):
     def show_given(self, engine: Engine, ids: Array, observed: Mapping[str, Array]) -> None:
         """Place what marks the given observations, for pictures."""
 
+    def surroundings(self) -> mujoco.MjSpec:
+        """The cell with the task's objects, without the arm; a task may add them to cell() instead of writing MJCF."""
+        return load_spec(SCENES / self.scene_file)
+
     def scene(self) -> mujoco.MjSpec:
         """The cell with the task's objects and the arm."""
-        return self.arm.stand_in(load_spec(Path(__file__).with_name("tasks") / self.scene_file))
+        return self.arm.stand_in(self.surroundings())
 
     def randomization(self, level: str) -> Randomization:
         """Give the start states and what this level varies beside them.
@@ -190,6 +194,11 @@ class ArmTask(Task):
             for name in self.objects
             for feature in (vector(f"{name}_pos_base_m", "m"), vector(f"{name}_quat_base_wxyz", "1", "wxyz"))
         )
+
+
+def cell() -> mujoco.MjSpec:
+    """The table, lights and camera of every arm task, to add objects to."""
+    return load_spec(SCENES / "cell.xml")
 
 
 def upright(pos_base_m: Array, yaw_rad: Array | None = None) -> Array:

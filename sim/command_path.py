@@ -95,7 +95,7 @@ class CommandPath:
         self._bias[row] = np.where(self._of_all(draw, BIAS), draw.get(BIAS, 0.0), 0.0)
         self._play[row] = np.where(self._of_all(draw, BACKLASH), draw.get(BACKLASH, 0.0), 0.0)
         lag_s = np.broadcast_to(np.asarray(draw.get(LAG, 0.0), dtype=np.float64), self._share[row].shape)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             self._share[row] = np.where(lag_s > 0, -np.expm1(-self._period_s / lag_s), 1.0)
 
     def _of_all(self, draw: Draw, name: str) -> Array:

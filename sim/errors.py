@@ -158,3 +158,14 @@ class InvalidRandomization(AshoreError):
             f"{where} has {len(faults)} fault(s):\n{lines}\n"
             "What can vary, and how it is written, is told in docs/randomization.md."
         )
+
+
+class UnknownTaskClass(AshoreError):
+    """A task of one's own that cannot be found."""
+
+    def __init__(self, title: str, problem: str, known: Sequence[str]) -> None:
+        there = f" Valid there: {quoted(known)}.{closest(title.partition(':')[2], known)}" if known else ""
+        super().__init__(
+            f"there is no task {title!r}: {problem}. Expected module:Class, a class derived from Task.{there} Install "
+            "the module, or put its folder on PYTHONPATH; docs/own_task.md shows one."
+        )

@@ -19,7 +19,7 @@ from ashore.sim.errors import CannotReplay
 from ashore.sim.randomization import draw_from_json
 from ashore.sim.randomization_files import randomization_of
 from ashore.sim.simulation import Simulation
-from ashore.sim.tasks import TASKS, make_task
+from ashore.sim.tasks import TASKS, is_task, make_task
 from ashore.sim.world import World
 
 Array = NDArray[Any]
@@ -130,7 +130,7 @@ def _faults(episode: Episode) -> list[str]:
     if meta.source != "simulation" or meta.origin:
         where = meta.origin or f"source {meta.source!r}"
         return [f"it does not come from Ashore's simulation: {where}"]
-    if contract.task.partition("@")[0] not in TASKS:
+    if not is_task(contract.task):
         return [f"task: there is no {contract.task!r} here; valid: {', '.join(sorted(TASKS))}"]
     present = {
         "seed": meta.seed is not None,

@@ -49,6 +49,7 @@ CASES: tuple[AshoreError, ...] = (
     ),
     sim.UnsupportedModel(["joint 'ball1': type ball; valid: hinge, slide, free"]),
     sim.InvalidProfile("mine.yaml", ["frictoin: unknown key. Did you mean 'friction'?"]),
+    sim.UnknownTaskClass("my_tasks:Lift", "the module 'my_tasks' has no task 'Lift'", ["Lift2"]),
     sim.InvalidRandomization("the randomization my_cell.yaml", ["object_mass: body_mass could become -0.01"]),
     sim.InvalidRobotFile("my_arm.yaml", ["tool: the model has no 'tpc'; valid: 'tcp'. Did you mean 'tcp'?"]),
     sim.MissingEnvironment("gym_pusht/PushT-v9", "no such version", ["gym_pusht/PushT-v0"]),

@@ -1,10 +1,12 @@
 """Tasks by name; each is a module with its judge and, beside it, its MJCF scene."""
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from ashore.datasets.errors import UnknownName
+from ashore.sim.errors import UnknownTaskClass
 from ashore.sim.task import Task
 
 ARM_TASKS: Mapping[str, tuple[str, str]] = {
@@ -23,20 +25,34 @@ TASKS: Mapping[str, tuple[str, str]] = {
 """Name of every task to module and class."""
 
 
+OWN = re.compile(r"[\w.]+:\w+")
+"""A task of one's own: module:Class."""
+
+
+def is_task(name: str) -> bool:
+    """Whether a name is that of a task here, and not of data from elsewhere."""
+    title = name.partition("@")[0]
+    return title in TASKS or OWN.fullmatch(title) is not None
+
+
 def make_task(name: str) -> Task:
     """Make a task, such as arm/pick-place, arm/pick-place@ur5e or arm/pick-place@my_arm/robot.yaml.
 
+    A task of one's own is a class, named by module:Class, as in my_tasks:Lift or my_tasks:Lift@ur5e; its module must be
+    importable, installed or on PYTHONPATH.
+
     Raises:
         UnknownName: there is no such task, or no such arm; gives the closest.
+        UnknownTaskClass: there is no such module, or no such task in it.
         UnreadableFile, InvalidRobotFile: the arm's file does not say what is needed.
     """
     title, at, arm = name.partition("@")
-    if title not in TASKS:
-        raise UnknownName("task", title, sorted(TASKS))
-    if at and title not in ARM_TASKS:
+    own = OWN.fullmatch(title) is not None
+    if not own and title not in TASKS:
+        raise UnknownName("task (or module:Class of your own)", title, sorted(TASKS))
+    if at and not own and title not in ARM_TASKS:
         raise UnknownName("task of an arm", title, sorted(ARM_TASKS))
-    module, member = TASKS[title]
-    make: type[Any] = getattr(import_module(module), member)
+    make = _own(title) if own else _shipped(title)
     task: Task
     if at:
         from ashore.sim.robots import make_arm
@@ -45,3 +61,29 @@ def make_task(name: str) -> Task:
     else:
         task = make()
     return task
+
+
+def _shipped(title: str) -> type[Any]:
+    module, member = TASKS[title]
+    made: type[Any] = getattr(import_module(module), member)
+    return made
+
+
+def _own(title: str) -> type[Any]:
+    """The class that module:Class names.
+
+    Raises:
+        UnknownTaskClass: there is no such module, or no such task in it.
+    """
+    module, _, member = title.partition(":")
+    try:
+        found = vars(import_module(module))
+    except ModuleNotFoundError as error:
+        if error.name is not None and not module.startswith(error.name):
+            raise
+        raise UnknownTaskClass(title, f"no module {module!r} can be imported", []) from error
+    classes = [name for name, value in found.items() if isinstance(value, type) and issubclass(value, Task)]
+    if member not in classes:
+        raise UnknownTaskClass(title, f"the module {module!r} has no task {member!r}", classes)
+    made: type[Any] = found[member]
+    return made
