@@ -9,8 +9,8 @@ from tyro.conf import Positional
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ashore.sim.arm import Arm
-    from ashore.sim.robot_examination import RobotExamination
+    from ashore.sim.arms.arm import Arm
+    from ashore.sim.arms.examination import RobotExamination
 
 SIZE_PX = (800, 600)
 
@@ -45,7 +45,7 @@ class RobotCheck:
         from ashore.sim.rendering import use_headless_rendering
 
         use_headless_rendering()
-        from ashore.sim.robot_examination import examine_robot
+        from ashore.sim.arms.examination import examine_robot
         from ashore.sim.robots import make_arm
 
         arm = make_arm(self.file)
@@ -67,8 +67,8 @@ def _draw(arm: "Arm", examination: "RobotExamination", folder: Path) -> "Iterato
     from PIL import Image
 
     from ashore.cli.step_chart import draw_steps
+    from ashore.sim.arms.portrait import VIEWS, portrait
     from ashore.sim.errors import RenderingUnavailable
-    from ashore.sim.robot_portrait import VIEWS, portrait
 
     folder.mkdir(parents=True, exist_ok=True)
     draw_steps(examination.responses, arm.spec.servo_time_s, folder / "steps.png")

@@ -10,7 +10,7 @@ import numpy as np
 from ashore.cli.demo.charts import INK, MUTED, STYLE, make_figure
 
 if TYPE_CHECKING:
-    from ashore.sim.arm_trials import Response
+    from ashore.sim.arms.trials import Response
 
 SHOWN_TIME_CONSTANTS = 8.0
 DOTS_PER_INCH = 150

@@ -22,7 +22,7 @@ from ashore.sim.control_steps import ControlSteps
 from ashore.sim.errors import ExpertFails
 from ashore.sim.injection import inject
 from ashore.sim.randomization import Draw, draw_episodes, draw_to_json, episode_seed
-from ashore.sim.randomization_files import randomization_of
+from ashore.sim.randomization.files import randomization_of
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import make_task
 from ashore.sim.world import World

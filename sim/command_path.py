@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.sim.randomization import Draw
-from ashore.sim.readings import Reading
+from ashore.sim.randomization.readings import Reading
 from ashore.sim.robot import CommandLimits
 
 Array = NDArray[Any]

@@ -17,7 +17,7 @@ from ashore.sim.collection import command_noise
 from ashore.sim.control_steps import ControlSteps
 from ashore.sim.errors import CannotReplay
 from ashore.sim.randomization import draw_from_json
-from ashore.sim.randomization_files import randomization_of
+from ashore.sim.randomization.files import randomization_of
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import TASKS, is_task, make_task
 from ashore.sim.world import World

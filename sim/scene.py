@@ -7,7 +7,7 @@ from xml.etree.ElementTree import ParseError
 import mujoco
 
 from ashore.datasets.errors import UnreadableFile
-from ashore.sim.urdf import load_urdf
+from ashore.sim.arms.urdf import load_urdf
 
 Scene: TypeAlias = "mujoco.MjSpec | Path | str"
 """A scene that is put together, or the MJCF (or URDF) of one."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.rotations import quat_from_vector, quat_multiply, upper_half
 from ashore.sim.randomization import Draw
-from ashore.sim.readings import Reading
+from ashore.sim.randomization.readings import Reading
 
 Array = NDArray[Any]
 STREAM = 3

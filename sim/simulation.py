@@ -11,7 +11,7 @@ from ashore.sim.command_path import CommandPath, path_readings
 from ashore.sim.engine import Engine
 from ashore.sim.errors import InvalidRandomization
 from ashore.sim.randomization import Draw, Randomization
-from ashore.sim.readings import reading_faults
+from ashore.sim.randomization.readings import reading_faults
 from ashore.sim.restarting import restart_rows
 from ashore.sim.sensors import Sensors, sensor_readings
 from ashore.sim.task import Judge, Task
@@ -304,7 +304,7 @@ def make_simulation(task_name: str, n: int, level: str = "wide", n_threads: int 
         from ashore.sim.gym_task import make_gym_simulation
 
         return make_gym_simulation(task_name, n)
-    from ashore.sim.randomization_files import randomization_of
+    from ashore.sim.randomization.files import randomization_of
     from ashore.sim.tasks import make_task
     from ashore.sim.world import World
 

@@ -12,8 +12,8 @@ from mujoco import batch
 from numpy.typing import NDArray
 
 from ashore.sim.errors import NoSimulations, UnknownModelName
-from ashore.sim.model_fields import OBJECTS, ModelFields
 from ashore.sim.randomization import Draw, Randomization
+from ashore.sim.randomization.model_fields import OBJECTS, ModelFields
 from ashore.sim.scene import Scene, as_spec
 
 Array = NDArray[Any]

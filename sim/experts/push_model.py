@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.sim.tee import BARS, rotated
+from ashore.sim.tasks.tee import BARS, rotated
 
 Array = NDArray[Any]
 BAR_LOW_M, BAR_HIGH_M = float(BARS[0, 1] - BARS[0, 3]), float(BARS[0, 1] + BARS[0, 3])

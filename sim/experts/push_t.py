@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ashore.datasets.rotations import matrix_from_quat
 from ashore.sim.experts.push_model import PushModel, pushes
 from ashore.sim.experts.tool_motion import ToolMotion, folded, yaw_of
-from ashore.sim.tee import GOAL_POS_BASE_M, GOAL_YAW_RAD, rotated
+from ashore.sim.tasks.tee import GOAL_POS_BASE_M, GOAL_YAW_RAD, rotated
 
 Array = NDArray[Any]
 RISE, GO, PUSH = range(3)

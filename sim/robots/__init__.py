@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ashore.datasets.errors import UnknownName
-from ashore.sim.arm import Arm, load_arm
+from ashore.sim.arms.arm import Arm, load_arm
 from ashore.sim.robot import Robot
 
 ARMS = ("panda", "ur5e")

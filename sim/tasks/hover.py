@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ashore.datasets.contract import Contract, Feature
 from ashore.datasets.errors import UnknownName
 from ashore.datasets.rotations import matrix_from_quat, quat_from_vector, quat_multiply, upper_half
-from ashore.sim.distributions import Uniform
 from ashore.sim.engine import Engine
 from ashore.sim.experts.hover import HoverExpert, HoverExpertConfig
 from ashore.sim.injection import Injection
 from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Target, stack
+from ashore.sim.randomization.distributions import Uniform
 from ashore.sim.robots.crazyflie.robot import COMMAND_HZ, make
 from ashore.sim.scene import load_spec
 from ashore.sim.sensors import SensorSpec

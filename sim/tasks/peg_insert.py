@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Feature
 from ashore.datasets.rotations import matrix_from_quat
-from ashore.sim.arm import Arm, vector
-from ashore.sim.arm_task import ArmTask, upright
-from ashore.sim.distributions import Scattered, Uniform, Value
+from ashore.sim.arms.arm import Arm, vector
+from ashore.sim.arms.task import ArmTask, upright
 from ashore.sim.engine import Engine
 from ashore.sim.experts.peg_insert import PegInsertExpert, PegInsertExpertConfig
 from ashore.sim.judging import Finding, StayJudge, nearness
 from ashore.sim.randomization import Draw, Parameter, stack
+from ashore.sim.randomization.distributions import Scattered, Uniform, Value
 
 Array = NDArray[Any]
 OBJECT, BLOCK = "object", "block"

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.rotations import matrix_from_quat
-from ashore.sim.arm import Arm
-from ashore.sim.arm_task import ArmTask, upright
-from ashore.sim.distributions import Uniform
+from ashore.sim.arms.arm import Arm
+from ashore.sim.arms.task import ArmTask, upright
 from ashore.sim.engine import Engine
 from ashore.sim.experts.push_t import PushTExpert, PushTExpertConfig
 from ashore.sim.experts.tool_motion import folded, yaw_of
 from ashore.sim.judging import Finding, StayJudge, nearness
 from ashore.sim.randomization import Draw, Parameter, stack
-from ashore.sim.tee import GOAL_POS_BASE_M, GOAL_YAW_RAD, HALF_HEIGHT_M, coverage, rotated
+from ashore.sim.randomization.distributions import Uniform
+from ashore.sim.tasks.tee import GOAL_POS_BASE_M, GOAL_YAW_RAD, HALF_HEIGHT_M, coverage, rotated
 
 Array = NDArray[Any]
 OBJECT = "object"

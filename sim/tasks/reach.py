@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.contract import Feature
-from ashore.sim.arm import Arm, vector
-from ashore.sim.arm_task import ArmTask, upright
-from ashore.sim.distributions import Uniform
+from ashore.sim.arms.arm import Arm, vector
+from ashore.sim.arms.task import ArmTask, upright
 from ashore.sim.engine import Engine
 from ashore.sim.experts.reach import ReachExpert, ReachExpertConfig
 from ashore.sim.interfaces import make_interface
 from ashore.sim.judging import Finding, StayJudge, nearness
 from ashore.sim.randomization import Draw, Parameter, stack
+from ashore.sim.randomization.distributions import Uniform
 from ashore.sim.robot import Interface
 
 Array = NDArray[Any]

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.sim.arm import Arm
-from ashore.sim.arm_task import ArmTask, upright
-from ashore.sim.distributions import Scattered, Uniform
+from ashore.sim.arms.arm import Arm
+from ashore.sim.arms.task import ArmTask, upright
 from ashore.sim.engine import Engine
 from ashore.sim.experts.grasping import Grip
 from ashore.sim.experts.pick_place import PickPlaceExpertConfig
 from ashore.sim.experts.stack import StackExpert
 from ashore.sim.judging import Finding, StayJudge, nearness
 from ashore.sim.randomization import Draw, Parameter, stack
+from ashore.sim.randomization.distributions import Scattered, Uniform
 
 Array = NDArray[Any]
 OBJECT, BASE = "object", "base_cube"

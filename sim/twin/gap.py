@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.rotations import matrix_from_quat
-from ashore.sim.arm_task import upright
-from ashore.sim.distributions import Fixed
+from ashore.sim.arms.task import upright
 from ashore.sim.engine import Engine
 from ashore.sim.experts.tool_motion import yaw_of
 from ashore.sim.interfaces import make_interface
 from ashore.sim.randomization import Parameter, Randomization, Target
+from ashore.sim.randomization.distributions import Fixed
 from ashore.sim.tasks.pick_place import HALF_SIDE_M, OBJECT, PickPlace
 from ashore.sim.twin.engine import TwinEngine
 from ashore.sim.twin.settings import TwinSettings

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from ashore.datasets.errors import quoted
 from ashore.sim.command_path import BACKLASH, DELAY, JITTER, LOSS
-from ashore.sim.distributions import Fixed
 from ashore.sim.errors import InvalidProfile
 from ashore.sim.randomization import Parameter, Randomization
+from ashore.sim.randomization.distributions import Fixed
 from ashore.sim.sensors import SensorSpec
 from ashore.sim.simulation import Simulation
 from ashore.sim.task import Task

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ashore.datasets.contract import Contract, Feature
-from ashore.sim.distributions import Uniform
 from ashore.sim.randomization import Parameter, Randomization, stack
+from ashore.sim.randomization.distributions import Uniform
 from ashore.sim.robot import CommandLimits, RobotCard
 
 CONTRACT = Contract(

@@ -1,7 +1,7 @@
 """Physics that no solver survives: in a third of the draws the arm's servos are a billion times too stiff."""
 
-from ashore.sim.distributions import Categorical
 from ashore.sim.randomization import Parameter, Randomization, Target
+from ashore.sim.randomization.distributions import Categorical
 from ashore.sim.tasks.pick_place import PickPlace
 
 SERVOS = tuple(f"panda_servo{number}" for number in range(1, 8))

@@ -16,7 +16,7 @@ use_headless_rendering()
 import numpy as np
 from ashore.datasets.errors import AshoreError
 from ashore.sim.randomization import Randomization
-from ashore.sim.randomization_files import load_randomization
+from ashore.sim.randomization.files import load_randomization
 from ashore.sim.tasks import make_task
 from ashore.sim.world import World
 task = make_task("arm/pick-place")

@@ -11,9 +11,9 @@ import yaml
 from tests.own_robot_page import write_files
 
 from ashore.datasets.errors import UnknownName, UnreadableFile
-from ashore.sim.arm import load_arm
+from ashore.sim.arms.arm import load_arm
+from ashore.sim.arms.examination import examine_robot
 from ashore.sim.errors import InvalidRobotFile
-from ashore.sim.robot_examination import examine_robot
 from ashore.sim.robots import make_arm
 from ashore.sim.tasks import make_task
 

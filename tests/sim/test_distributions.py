@@ -6,9 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, spearmanr
 
-from ashore.sim.distributions import Beta, Categorical, Distribution, Fixed, LogUniform, TruncatedNormal, Uniform
 from ashore.sim.errors import InvalidRandomization
 from ashore.sim.randomization import Correlated, Parameter, Randomization
+from ashore.sim.randomization.distributions import (
+    Beta,
+    Categorical,
+    Distribution,
+    Fixed,
+    LogUniform,
+    TruncatedNormal,
+    Uniform,
+)
 
 SEVERAL: list[Distribution] = [
     Fixed(2.0),

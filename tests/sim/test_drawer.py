@@ -14,7 +14,7 @@ from tests.arm_experts import (
 )
 
 from ashore.datasets.rotations import matrix_from_quat
-from ashore.sim.arm_task import upright
+from ashore.sim.arms.task import upright
 from ashore.sim.engine import Engine
 from ashore.sim.experts.grasping import CARRY, REACH
 from ashore.sim.interfaces import make_interface

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ashore.sim.distributions import Distribution, Fixed, Uniform
 from ashore.sim.errors import InvalidRandomization
 from ashore.sim.randomization import Draw, Group, How, Parameter, Randomization, Target
+from ashore.sim.randomization.distributions import Distribution, Fixed, Uniform
 from ashore.sim.tasks import make_task
 from ashore.sim.world import World
 

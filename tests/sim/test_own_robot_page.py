@@ -12,8 +12,8 @@ from tests.own_robot_page import PAGE, commands, write_files
 from tests.playing import play
 
 from ashore.datasets.store import EpisodeStore
-from ashore.sim.arm_spec import ArmSpec, GripperSpec
-from ashore.sim.arm_trials import Bench
+from ashore.sim.arms.spec import ArmSpec, GripperSpec
+from ashore.sim.arms.trials import Bench
 from ashore.sim.robots import make_arm
 from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import make_task

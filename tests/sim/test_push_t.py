@@ -13,7 +13,7 @@ from ashore.sim.randomization import draw_episodes, episode_seed
 from ashore.sim.simulation import make_simulation
 from ashore.sim.tasks import make_task
 from ashore.sim.tasks.push_t import PushT, PushTJudge, PushTRules
-from ashore.sim.tee import BARS, GOAL_POS_BASE_M, GOAL_YAW_RAD, rotated
+from ashore.sim.tasks.tee import BARS, GOAL_POS_BASE_M, GOAL_YAW_RAD, rotated
 from ashore.sim.twin.profile import load_profile
 from ashore.sim.twin.simulation import make_twin_simulation
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from ashore.datasets.errors import UnknownName
-from ashore.sim.distributions import Scattered, Uniform
 from ashore.sim.randomization import (
     Parameter,
     Randomization,
@@ -16,6 +15,7 @@ from ashore.sim.randomization import (
     drawn,
     episode_seed,
 )
+from ashore.sim.randomization.distributions import Scattered, Uniform
 from ashore.sim.tasks import TASKS, make_task
 
 

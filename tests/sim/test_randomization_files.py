@@ -8,10 +8,10 @@ import pytest
 from ashore.cli.main import main
 from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.datasets.store import EpisodeStore
-from ashore.sim.distributions import LogUniform
 from ashore.sim.errors import InvalidRandomization
 from ashore.sim.randomization import draw_to_json
-from ashore.sim.randomization_files import load_randomization, randomization_of, to_yaml
+from ashore.sim.randomization.distributions import LogUniform
+from ashore.sim.randomization.files import load_randomization, randomization_of, to_yaml
 from ashore.sim.simulation import make_simulation
 from ashore.sim.tasks import TASKS, make_task
 

@@ -13,8 +13,8 @@ import yaml
 from tests.own_robot_page import write_files
 
 from ashore.cli.main import main
-from ashore.sim.arm import load_arm
-from ashore.sim.robot_examination import RobotExamination, RobotFinding, examine_robot
+from ashore.sim.arms.arm import load_arm
+from ashore.sim.arms.examination import RobotExamination, RobotFinding, examine_robot
 from ashore.sim.robots import ARMS, make_arm
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.sim.tasks import make_task
-from ashore.sim.tee import AREA_M2, BARS, GOAL_POS_BASE_M, GOAL_YAW_RAD, coverage
+from ashore.sim.tasks.tee import AREA_M2, BARS, GOAL_POS_BASE_M, GOAL_YAW_RAD, coverage
 
 Array = NDArray[Any]
 

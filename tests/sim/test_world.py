@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ashore.sim.distributions import Uniform
 from ashore.sim.errors import InvalidRandomization, UnknownModelName
 from ashore.sim.randomization import Parameter, Randomization, Target, draw_episodes
+from ashore.sim.randomization.distributions import Uniform
 from ashore.sim.tasks import make_task
 from ashore.sim.world import World
 

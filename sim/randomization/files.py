@@ -22,9 +22,9 @@ from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
 from ashore.datasets.errors import UnreadableFile, closest, quoted
-from ashore.sim.distributions import DISTRIBUTIONS
 from ashore.sim.errors import InvalidRandomization
 from ashore.sim.randomization import LEVELS, Correlated, Group, How, Parameter, Randomization, Target
+from ashore.sim.randomization.distributions import DISTRIBUTIONS
 from ashore.sim.task import Task
 
 SUFFIXES = (".yaml", ".yml")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ashore.datasets.progress import Progress
 from ashore.datasets.rotations import matrix_from_quat
-from ashore.sim.arm import Arm
-from ashore.sim.arm_spec import Box
-from ashore.sim.arm_trials import Bench, Hold, Response, try_reach
+from ashore.sim.arms.arm import Arm
+from ashore.sim.arms.spec import Box
+from ashore.sim.arms.trials import Bench, Hold, Response, try_reach
 from ashore.sim.errors import UnsupportedModel
 from ashore.sim.kinematics import Chain
 from ashore.sim.twin.model import read_servos

@@ -1,6 +1,6 @@
 """What every task of an arm on a table shares: the cell, the arm's senses, objects by name, and what varies.
 
-A task of an arm adds its objects' MJCF, where they start, its judge and its expert. The arm is any (`sim/arm.py`).
+A task of an arm adds its objects' MJCF, where they start, its judge and its expert. The arm is any (`sim/arms/arm.py`).
 """
 
 from abc import abstractmethod
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ashore.datasets.contract import Contract, Feature
 from ashore.datasets.errors import UnknownName
 from ashore.datasets.rotations import upper_half
-from ashore.sim.arm import Arm, vector
-from ashore.sim.distributions import Uniform
+from ashore.sim.arms.arm import Arm, vector
 from ashore.sim.engine import Engine
 from ashore.sim.injection import Injection
 from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Target, stack
+from ashore.sim.randomization.distributions import Uniform
 from ashore.sim.robots import DEFAULT_ARM, make_arm
 from ashore.sim.scene import load_spec
 from ashore.sim.sensors import SensorSpec
@@ -29,7 +29,7 @@ Array = NDArray[Any]
 CONTROL_HZ = 25.0
 START_OFFSET_RAD = 0.08
 TABLE = ("table",)
-SCENES = Path(__file__).with_name("tasks")
+SCENES = Path(__file__).parents[1] / "tasks"
 
 
 class ArmTask(Task):

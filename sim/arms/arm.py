@@ -1,7 +1,7 @@
 """Arms from one small file beside a model: which joints, which tool, which gripper, which limits; any arm will do.
 
-The file is YAML (`sim/robots/panda/robot.yaml` is an example, `sim/arm_spec.py` has every key); joint ranges and masses
-are the model's, and so are servos where it has them. In a scene, and so in contracts and randomizations, every name of
+The file is YAML (`sim/robots/panda/robot.yaml` is an example, `spec.py` has every key); joint ranges and masses are the
+model's, and so are servos where it has them. In a scene, and so in contracts and randomizations, every name of
 the model is told with the arm's before it: joint1 of the panda is panda_joint1.
 Frames: the base body stands at the world's origin; the tool's z axis points out of the hand, the fingers close along y.
 """
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.contract import Feature
-from ashore.sim.arm_model import MARGIN_RAD, complete, fitting_faults, joint_servos
-from ashore.sim.arm_spec import ArmSpec, read_arm_spec
+from ashore.sim.arms.model import MARGIN_RAD, complete, fitting_faults, joint_servos
+from ashore.sim.arms.spec import ArmSpec, read_arm_spec
 from ashore.sim.engine import Engine
 from ashore.sim.errors import InvalidRobotFile
 from ashore.sim.kinematics import chain_from_model

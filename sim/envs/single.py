@@ -1,4 +1,4 @@
-"""One task as a Gymnasium environment; `sim/envs.py` registers it."""
+"""One task as a Gymnasium environment; `sim/envs/__init__.py` registers it."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.sim.env_episodes import RENDER_MODES, SEED_LIMIT, EnvEpisodes, require_no_options
+from ashore.sim.envs.episodes import RENDER_MODES, SEED_LIMIT, EnvEpisodes, require_no_options
 from ashore.sim.viewing import make_window
 
 Array = NDArray[Any]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ashore.datasets.errors import closest, quoted
 from ashore.datasets.rotations import quat_from_vector, quat_multiply
-from ashore.sim.distributions import Categorical
 from ashore.sim.errors import InvalidRandomization
 from ashore.sim.randomization import Draw, Parameter, Randomization, Target, drawn
+from ashore.sim.randomization.distributions import Categorical
 
 Array = NDArray[Any]
 OBJECTS = {

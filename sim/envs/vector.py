@@ -1,4 +1,4 @@
-"""One task as a Gymnasium vector environment: all its worlds in one batch; `sim/envs.py` registers it."""
+"""One task as a Gymnasium vector environment: all its worlds in one batch; `sim/envs/__init__.py` registers it."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -10,7 +10,7 @@ from gymnasium.vector.utils import batch_space, create_empty_array
 from numpy.typing import NDArray
 
 from ashore.datasets.errors import InvalidSample, quoted
-from ashore.sim.env_episodes import RENDER_MODES, SEED_LIMIT, EnvEpisodes, require_no_options
+from ashore.sim.envs.episodes import RENDER_MODES, SEED_LIMIT, EnvEpisodes, require_no_options
 from ashore.sim.errors import InvalidEnvironment
 from ashore.sim.viewing import make_window
 

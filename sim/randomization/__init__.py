@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.errors import closest, quoted
-from ashore.sim.distributions import Distribution, Quantiled
 from ashore.sim.errors import InvalidRandomization
+from ashore.sim.randomization.distributions import Distribution, Quantiled
 
 Array = NDArray[Any]
 Draw = Mapping[str, Array]

@@ -1,7 +1,6 @@
 """Trials of an arm in the cell of the tasks, on MuJoCo: does it hold at home, how do its joints follow a step."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -9,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.rotations import matrix_from_quat
-from ashore.sim.arm import Arm
-from ashore.sim.arm_spec import Box
+from ashore.sim.arms.arm import Arm
+from ashore.sim.arms.spec import Box
+from ashore.sim.arms.task import cell
 from ashore.sim.interfaces.tool_space import damped_step
 from ashore.sim.kinematics import Chain
-from ashore.sim.scene import load_spec
 
 Array = NDArray[Any]
 STEP_RAD = 0.1
@@ -157,7 +156,7 @@ class Bench:
 
 def cell_with(arm: Arm) -> mujoco.MjSpec:
     """The cell of the tasks with an arm and nothing else."""
-    return arm.stand_in(load_spec(Path(__file__).with_name("tasks") / "cell.xml"))
+    return arm.stand_in(cell())
 
 
 def try_reach(arm: Arm, chain: Chain, box: Box) -> Reach:

@@ -26,8 +26,8 @@ def register_tasks() -> None:
         if environment_id(task) not in gymnasium.registry:
             gymnasium.register(
                 id=environment_id(task),
-                entry_point="ashore.sim.task_env:TaskEnv",
-                vector_entry_point="ashore.sim.vector_env:TaskVectorEnv",
+                entry_point="ashore.sim.envs.single:TaskEnv",
+                vector_entry_point="ashore.sim.envs.vector:TaskVectorEnv",
                 kwargs={"task": task},
             )
 

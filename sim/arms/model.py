@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.errors import closest, quoted
 from ashore.datasets.rotations import matrix_from_quat, quat_multiply
-from ashore.sim.arm_spec import ArmSpec
+from ashore.sim.arms.spec import ArmSpec
 
 Array = NDArray[np.float64]
 

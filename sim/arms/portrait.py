@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.sim.arm import Arm
-from ashore.sim.arm_trials import cell_with
+from ashore.sim.arms.arm import Arm
+from ashore.sim.arms.trials import cell_with
 from ashore.sim.rendering import WorldCamera
 from ashore.sim.world import World
 
