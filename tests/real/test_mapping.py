@@ -9,7 +9,10 @@ from ashore.datasets.contract import Contract, Feature
 from ashore.datasets.errors import ContractMismatch, UnknownName, UnreadableFile
 from ashore.real.errors import InvalidMapping, RobotMismatch
 from ashore.real.mapping import RobotMapping, mapping_names
+from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import CommandLimits, RobotCard
+from ashore.sim.robots import ARMS
+from ashore.sim.tasks import make_task
 
 GOOD = """
 robot: toy
@@ -43,13 +46,20 @@ def load(folder: Path, text: str) -> RobotMapping:
 
 
 def test_the_shipped_mappings_load() -> None:
-    assert mapping_names() == ["crazyflie", "panda"]
+    assert mapping_names() == ["crazyflie", "panda", "ur5e"]
     for name in mapping_names():
         assert RobotMapping.named(name).robot == name
 
 
+@pytest.mark.parametrize("arm", ARMS)
+def test_each_arm_that_ships_can_do_its_task_over_its_topics(arm: str) -> None:
+    task = make_task(f"arm/pick-place@{arm}")
+    interface = make_interface(task.robot.card.interface)
+    RobotMapping.named(arm).check(task.contract, task.robot.card, derived=interface.derived)
+
+
 def test_an_unknown_mapping_is_refused_with_the_closest() -> None:
-    text = re.escape("no robot mapping 'pandas'. Valid: 'crazyflie', 'panda'. Did you mean 'panda'?")
+    text = re.escape("no robot mapping 'pandas'. Valid: 'crazyflie', 'panda', 'ur5e'. Did you mean 'panda'?")
     with pytest.raises(UnknownName, match=text):
         RobotMapping.named("pandas")
 

@@ -32,7 +32,7 @@ def test_every_robot_has_a_plan_whose_modules_exist() -> None:
 
 
 def test_an_unknown_robot_is_refused_with_the_valid_ones() -> None:
-    text = "no robot 'twin/pandas'. Valid: 'twin/crazyflie', 'twin/panda'. Did you mean 'twin/panda'?"
+    text = "no robot 'twin/pandas'. Valid: 'twin/crazyflie', 'twin/panda', 'twin/ur5e'. Did you mean 'twin/panda'?"
     with pytest.raises(UnknownName, match=text):
         process_plan("policy.ashore", "twin/pandas")
 
