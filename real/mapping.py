@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract, Difference, Feature
 from ashore.datasets.errors import ContractMismatch, UnknownName, UnreadableFile, closest, quoted
+from ashore.datasets.plain_yaml import parse_yaml
 from ashore.real.errors import InvalidMapping, InvalidMessage, RobotMismatch
 from ashore.real.messages import MESSAGES, UNSTAMPED, Field, new_message
 from ashore.sim.robot import RobotCard
@@ -116,7 +117,7 @@ class RobotMapping:
             InvalidMapping: unknown keys, types or fields; lists every fault.
         """
         try:
-            raw = yaml.safe_load(path.read_text())
+            raw = parse_yaml(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UnreadableFile(
                 path, "a robot's mapping in YAML", str(error), "See real/robots/ for examples."

@@ -31,6 +31,7 @@ from ashore.datasets.episode import SOURCES, Source
 from ashore.datasets.errors import InvalidContract, UnreadableFile, closest, quoted
 from ashore.datasets.features import CHANNELS, CODECS, DTYPES, KINDS, RULES, Align, Feature, ImageFeature
 from ashore.datasets.formats import UNKNOWN
+from ashore.datasets.plain_yaml import parse_yaml
 
 Role = Literal["observation", "action", "image", "commands"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -138,8 +139,8 @@ def load_topics(
         UnreadableFile: not such a file; lists every fault.
     """
     try:
-        raw = yaml.safe_load(path.read_bytes())
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raw = parse_yaml(path.read_bytes())
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UnreadableFile(path, EXPECTED, " ".join(str(error).split()), WAY_OUT) from error
     if not isinstance(raw, dict):
         raise UnreadableFile(path, EXPECTED, f"it holds {type(raw).__name__}, no keys", WAY_OUT)

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from yaml.composer import ComposerError
-from yaml.constructor import ConstructorError
 
 from ashore.datasets.errors import UnreadableFile, closest, quoted
+from ashore.datasets.plain_yaml import parse_yaml
 from ashore.sim.errors import InvalidRandomization
 from ashore.sim.randomization import LEVELS, Correlated, Group, How, Parameter, Randomization, Target
 from ashore.sim.randomization.distributions import DISTRIBUTIONS
@@ -50,8 +49,8 @@ def load_randomization(path: Path, task: Task) -> Randomization:
     """
     expected = "a randomization: a YAML mapping of names to values"
     try:
-        raw = _PlainLoader(path.read_text(encoding="utf-8")).get_single_data()
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnreadableFile(path, expected, str(error), "Correct the path, or the YAML there.") from error
     if not isinstance(raw, dict):
         raise UnreadableFile(path, expected, f"it holds a {type(raw).__name__}", "See docs/randomization.md.")
@@ -71,26 +70,6 @@ def to_yaml(randomization: Randomization, task_name: str) -> str:
         "correlated": [{"names": list(group.names), "rho": _plain(group.rho)} for group in randomization.correlated],
     }
     return str(yaml.safe_dump(raw, sort_keys=False, default_flow_style=None, width=120))
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Safe YAML in which a key that stands twice is refused, and so are aliases: they can nest without end."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Refuse an alias; the base class's hook."""
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise ComposerError(None, None, f"the alias *{event.anchor}; write its value out", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice; the base class's hook."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise ConstructorError(None, None, f"the key {key.value!r} stands there twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 @dataclass

@@ -32,6 +32,7 @@ from typing import Any, Self
 import yaml
 
 from ashore.datasets.errors import UnknownName, UnreadableFile, closest, quoted
+from ashore.datasets.plain_yaml import parse_yaml
 from ashore.sim.errors import InvalidProfile
 
 PROFILE_FOLDER = Path(__file__).parent / "profiles"
@@ -102,8 +103,8 @@ class RealityProfile:
         """
         expected = "a reality profile: a YAML mapping of names to values"
         try:
-            raw = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:
+            raw = parse_yaml(text)
+        except yaml.YAMLError as error:
             raise UnreadableFile(where, expected, str(error), "Correct the YAML there.") from error
         if not isinstance(raw, dict):
             problem = f"it holds a {type(raw).__name__}"
