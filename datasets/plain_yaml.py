@@ -32,10 +32,11 @@ class _PlainLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Refuse an alias and deep nesting; the base class's hook."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
-            raise ComposerError(None, None, f"the alias *{event.anchor}; write its value out", event.start_mark)
+            raise ComposerError(None, None, f"the alias *{event.anchor}; write its value out", mark)
         if self._depth >= DEEPEST:
-            raise ComposerError(None, None, f"more than {DEEPEST} levels of nesting", event.start_mark)
+            raise ComposerError(None, None, f"more than {DEEPEST} levels of nesting", mark)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1

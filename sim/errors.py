@@ -167,5 +167,5 @@ class UnknownTaskClass(AshoreError):
         there = f" Valid there: {quoted(known)}.{closest(title.partition(':')[2], known)}" if known else ""
         super().__init__(
             f"there is no task {title!r}: {problem}. Expected module:Class, a class derived from Task.{there} Install "
-            "the module, or put its folder on PYTHONPATH; docs/own_task.md shows one."
+            "the module, or put its folder on PYTHONPATH, and list it in ASHORE_TASKS; docs/own_task.md shows one."
         )

@@ -1,8 +1,10 @@
 """Tasks by name; each is a module with its judge and, beside it, its MJCF scene."""
 
+import os
 import re
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import isabstract
 from typing import Any
 
 from ashore.datasets.errors import UnknownName
@@ -27,6 +29,8 @@ TASKS: Mapping[str, tuple[str, str]] = {
 
 OWN = re.compile(r"[\w.]+:\w+")
 """A task of one's own: module:Class."""
+LISTED = "ASHORE_TASKS"
+"""Variable of the environment: the modules, with commas between, that may be imported for tasks of one's own."""
 
 
 def is_task(name: str) -> bool:
@@ -38,12 +42,12 @@ def is_task(name: str) -> bool:
 def make_task(name: str) -> Task:
     """Make a task, such as arm/pick-place, arm/pick-place@ur5e or arm/pick-place@my_arm/robot.yaml.
 
-    A task of one's own is a class, named by module:Class, as in my_tasks:Lift or my_tasks:Lift@ur5e; its module must be
-    importable, installed or on PYTHONPATH.
+    A task of one's own is a class, named by module:Class, as in my_tasks:Lift or my_tasks:Lift@ur5e. Its module must be
+    importable, and listed in ASHORE_TASKS: names of tasks stand in data too, and no data may have code imported.
 
     Raises:
         UnknownName: there is no such task, or no such arm; gives the closest.
-        UnknownTaskClass: there is no such module, or no such task in it.
+        UnknownTaskClass: there is no such module, it is not listed, or has no such task, or that takes no arm.
         UnreadableFile, InvalidRobotFile: the arm's file does not say what is needed.
     """
     title, at, arm = name.partition("@")
@@ -52,7 +56,7 @@ def make_task(name: str) -> Task:
         raise UnknownName("task (or module:Class of your own)", title, sorted(TASKS))
     if at and not own and title not in ARM_TASKS:
         raise UnknownName("task of an arm", title, sorted(ARM_TASKS))
-    make = _own(title) if own else _shipped(title)
+    make = _own(title, takes_arm=bool(at)) if own else _shipped(title)
     task: Task
     if at:
         from ashore.sim.robots import make_arm
@@ -69,21 +73,33 @@ def _shipped(title: str) -> type[Any]:
     return made
 
 
-def _own(title: str) -> type[Any]:
+def _own(title: str, takes_arm: bool) -> type[Any]:
     """The class that module:Class names.
 
     Raises:
-        UnknownTaskClass: there is no such module, or no such task in it.
+        UnknownTaskClass: there is no such module, it is not listed, or has no such task, or that takes no arm.
     """
     module, _, member = title.partition(":")
+    listed = [name.strip() for name in os.environ.get(LISTED, "").split(",") if name.strip()]
+    if module not in listed:
+        raise UnknownTaskClass(title, f"{LISTED} does not list the module {module!r}", listed)
     try:
         found = vars(import_module(module))
     except ModuleNotFoundError as error:
         if error.name is not None and not module.startswith(error.name):
             raise
         raise UnknownTaskClass(title, f"no module {module!r} can be imported", []) from error
-    classes = [name for name, value in found.items() if isinstance(value, type) and issubclass(value, Task)]
+    classes = [name for name, value in found.items() if _is_task_class(value, takes_arm)]
     if member not in classes:
-        raise UnknownTaskClass(title, f"the module {module!r} has no task {member!r}", classes)
+        kind = "task of an arm" if takes_arm else "task"
+        raise UnknownTaskClass(title, f"the module {module!r} has no {kind} {member!r}", classes)
     made: type[Any] = found[member]
     return made
+
+
+def _is_task_class(value: Any, takes_arm: bool) -> bool:
+    if not isinstance(value, type) or not issubclass(value, Task) or isabstract(value):
+        return False
+    from ashore.sim.arms.task import ArmTask
+
+    return not takes_arm or issubclass(value, ArmTask)
