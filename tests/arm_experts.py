@@ -94,7 +94,7 @@ def require_shows_itself(task_name: str, bodies: tuple[str, ...], n_ticks: int =
     other.task.show(other.engine, np.array([0]), simulation.truth())
     for body in bodies:
         shown, meant = other.engine.body_pose(body), simulation.engine.body_pose(body)
-        np.testing.assert_allclose(shown, meant, atol=1e-6, err_msg=body)
+        np.testing.assert_allclose(shown, meant, atol=1e-9, err_msg=body)
 
 
 def succeeds_in_twin(task_name: str, n: int, profile: RealityProfile) -> Array:

@@ -1,6 +1,7 @@
 """Mapping files: the shipped ones fit, faulty ones are refused with every fault at once."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,10 @@ def test_the_shipped_mappings_load() -> None:
 def test_each_arm_that_ships_can_do_its_task_over_its_topics(arm: str) -> None:
     task = make_task(f"arm/pick-place@{arm}")
     interface = make_interface(task.robot.card.interface)
-    RobotMapping.named(arm).check(task.contract, task.robot.card, derived=interface.derived)
+    mapping = RobotMapping.named(arm)
+    mapping.check(task.contract, task.robot.card, derived=interface.derived)
+    with pytest.raises(RobotMismatch):
+        mapping.check(task.contract, replace(task.robot.card, name="another"), derived=interface.derived)
 
 
 def test_an_unknown_mapping_is_refused_with_the_closest() -> None:

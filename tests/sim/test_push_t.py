@@ -5,14 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.arm_experts import (
+    require_labels_of_state_alone,
+    require_shows_itself,
+    require_within_limits,
+    run_expert,
+)
 
 from ashore.sim.experts.push_model import PushModel, pushes
-from ashore.sim.injection import inject
 from ashore.sim.interfaces import make_interface
-from ashore.sim.randomization import draw_episodes, episode_seed
-from ashore.sim.simulation import make_simulation
+from ashore.sim.randomization import draw_episodes
 from ashore.sim.tasks import make_task
-from ashore.sim.tasks.push_t import PushT, PushTJudge, PushTRules
+from ashore.sim.tasks.push_t import PushTJudge, PushTRules
 from ashore.sim.tasks.tee import BARS, GOAL_POS_BASE_M, GOAL_YAW_RAD, rotated
 from ashore.sim.twin.profile import load_profile
 from ashore.sim.twin.simulation import make_twin_simulation
@@ -84,69 +88,24 @@ def test_every_push_begins_beside_the_t_and_goes_into_it() -> None:
         assert np.all(inside == within)
 
 
-def _expert_run(n: int, noise: bool) -> tuple[Any, dict[str, Array]]:
-    """Play n wide draws as collection does; returns the judge and what was commanded and measured while it ran."""
-    simulation = make_simulation("arm/push-t", n, "wide", 2)
-    task, card = simulation.task, simulation.task.robot.card
-    interface = make_interface(card.interface)
-    seeds = [episode_seed(5, number) for number in range(n)]
-    simulation.reset(draw_episodes(simulation.randomization, 5, range(n)), seeds)
-    expert = task.expert(n, np.random.default_rng(0))
-    offsets = inject(task.injection(), seeds, simulation.n_ticks, 0.02)
-    logs: dict[str, list[Array]] = {"command": [], "lead": [], "joints": [], "speed": [], "progress": []}
-    for tick in range(simulation.n_ticks):
-        runs = ~simulation.judge.terminated()
-        if not runs.any():
-            break
-        observed = interface.derive(simulation.observe())
-        if tick % 2 == 0:
-            action = task.contract.split_action(expert.act(interface.derive(simulation.truth()), simulation.time_s))
-        command = interface.decode(action, observed)
-        logs["command"].append(command[runs])
-        logs["lead"].append(np.abs(command[runs, :-1] - observed["joint_pos_rad"][runs]))
-        logs["joints"].append(observed["joint_pos_rad"][runs])
-        logs["speed"].append(np.abs(observed["joint_vel_rad_s"][runs]))
-        logs["progress"].append(np.array([simulation.judge.progress().mean()]))
-        simulation.step(np.clip(command + offsets[:, tick], card.limits.low, card.limits.high) if noise else command)
-    return simulation.judge, {name: np.concatenate(values) for name, values in logs.items()}
-
-
 def test_the_expert_covers_the_goal_of_wide_draws_within_the_robots_limits() -> None:
-    judge, log = _expert_run(N, noise=False)
-    assert judge.success().all()
-    limits = PushT().robot.card.limits
-    assert np.all(log["command"] > np.array(limits.low) - 1e-9)
-    assert np.all(log["command"] < np.array(limits.high) + 1e-9)
-    assert np.all(log["lead"] < [value for value in limits.max_lead if value is not None])
-    assert np.all(log["joints"] > limits.observed_low["joint_pos_rad"])
-    assert np.all(log["speed"] < limits.observed_high["joint_vel_rad_s"])
-    told = log["progress"][:: len(log["progress"]) // 5]
+    run = run_expert("arm/push-t", N, noise=False)
+    assert run.judge.success().all()
+    require_within_limits("arm/push-t", run.log)
+    told = run.progress[:: len(run.progress) // 5]
     assert np.all(np.diff(told) > 0.0)
 
 
 def test_the_expert_comes_back_from_being_pushed_itself() -> None:
-    assert _expert_run(N // 2, noise=True)[0].success().mean() > 0.8
+    assert run_expert("arm/push-t", N // 2, noise=True).judge.success().mean() > 0.8
 
 
 def test_labels_are_functions_of_state_and_phase() -> None:
-    simulation = make_simulation("arm/push-t", 8, "none", 1)
-    interface = make_interface(simulation.task.robot.card.interface)
-    simulation.reset(draw_episodes(simulation.randomization, 2, range(8)), list(range(8)))
-    truth = interface.derive(simulation.truth())
-    first, second = (simulation.task.expert(8, np.random.default_rng(seed)) for seed in (0, 1))
-    for time_s in (0.0, 3.0):
-        np.testing.assert_array_equal(first.act(truth, time_s), second.act(truth, 0.0))
+    require_labels_of_state_alone("arm/push-t")
 
 
 def test_an_observation_shows_itself() -> None:
-    simulation = make_simulation("arm/push-t", 1, "none", 1)
-    simulation.reset(draw_episodes(simulation.randomization, 3, [0]), [0])
-    truth = simulation.truth()
-    other = make_simulation("arm/push-t", 1, "none", 1)
-    other.reset(draw_episodes(simulation.randomization, 3, [1]), [0])
-    other.task.show(other.engine, np.array([0]), truth)
-    for body in ("object", "panda_hand", "panda_left_finger"):
-        np.testing.assert_allclose(other.engine.body_pose(body), simulation.engine.body_pose(body), atol=1e-9)
+    require_shows_itself("arm/push-t", ("object", "panda_hand", "panda_left_finger"))
 
 
 def test_the_expert_covers_the_goal_in_the_twin_too() -> None:

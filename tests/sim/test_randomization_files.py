@@ -187,7 +187,11 @@ def test_a_parameter_that_nothing_reads_or_that_makes_no_sense_to_its_reader_is_
 def test_what_makes_sense_element_by_element_is_taken(target: str, tmp_path: Path) -> None:
     distribution, how, field = target.split("|")
     text = f"parameters: {{a: {{group: dynamics, how: {how}, distribution: {distribution}, targets: [{field}]}}}}"
-    make_simulation("arm/pick-place", 1, str(_file(tmp_path, text)))
+    simulation = make_simulation("arm/pick-place", 2, str(_file(tmp_path, text)))
+    draws = [simulation.randomization.draw(np.random.default_rng(seed)) for seed in range(2)]
+    simulation.reset(draws, [0, 1])
+    first, second = (getattr(simulation.engine.view(i)[0], field.split(",")[0].split()[-1]) for i in range(2))
+    assert not np.array_equal(first, second)
 
 
 def test_every_sensor_has_parameters_of_its_own_name(tmp_path: Path) -> None:
