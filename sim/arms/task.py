@@ -19,7 +19,7 @@ from ashore.sim.arms.arm import Arm, vector
 from ashore.sim.engine import Engine
 from ashore.sim.injection import Injection
 from ashore.sim.randomization import LEVELS, Draw, Parameter, Randomization, Target, stack
-from ashore.sim.randomization.distributions import Uniform
+from ashore.sim.randomization.distributions import Scattered, Uniform
 from ashore.sim.robots import DEFAULT_ARM, make_arm
 from ashore.sim.scene import load_spec
 from ashore.sim.sensors import SensorSpec
@@ -194,6 +194,17 @@ class ArmTask(Task):
             for name in self.objects
             for feature in (vector(f"{name}_pos_base_m", "m"), vector(f"{name}_quat_base_wxyz", "1", "wxyz"))
         )
+
+
+def two_places(apart_m: float) -> Parameter:
+    """Two places anywhere in 0.2 x 0.4 m of the table, (2, 2) m of the base's x and y, no nearer than apart."""
+    middle = ((0.5, -0.1), (0.5, 0.1))
+    return Parameter("places_base_m", Scattered((0.40, -0.20), (0.60, 0.20), 2, apart_m, middle), "start")
+
+
+def any_yaw(name: str) -> Parameter:
+    """A turn about the vertical by anything, rad."""
+    return Parameter(name, Uniform(-np.pi, np.pi), "start")
 
 
 def cell() -> mujoco.MjSpec:

@@ -10,27 +10,19 @@ from numpy.typing import NDArray
 from ashore.datasets.contract import Feature
 from ashore.datasets.rotations import matrix_from_quat
 from ashore.sim.arms.arm import Arm, vector
-from ashore.sim.arms.task import ArmTask, upright
+from ashore.sim.arms.task import ArmTask, any_yaw, two_places, upright
 from ashore.sim.engine import Engine
 from ashore.sim.experts.peg_insert import PegInsertExpert, PegInsertExpertConfig
 from ashore.sim.judging import Finding, StayJudge, nearness
 from ashore.sim.randomization import Draw, Parameter, stack
-from ashore.sim.randomization.distributions import Scattered, Uniform, Value
+from ashore.sim.randomization.distributions import Uniform, Value
 
 Array = NDArray[Any]
 OBJECT, BLOCK = "object", "block"
 PEG_M, BLOCK_M = 0.08, 0.04
 """Length of the peg and height of the block, and so depth of its hole, as in peg_insert.xml."""
-START = (
-    Parameter(
-        "places_base_m",
-        # An open hand that comes down on the peg clears the block.
-        Scattered((0.40, -0.20), (0.60, 0.20), n_points=2, apart=0.12, middle=((0.5, -0.1), (0.5, 0.1))),
-        "start",
-    ),
-    Parameter("object_yaw_rad", Uniform(-np.pi, np.pi), "start"),
-    Parameter("hole_yaw_rad", Uniform(-np.pi, np.pi), "start"),
-)
+# So far apart that an open hand that comes down on the peg clears the block.
+START = (two_places(apart_m=0.12), any_yaw("object_yaw_rad"), any_yaw("hole_yaw_rad"))
 CLOSER = {"object_pos_noise_m": 0.3, "object_angle_noise_rad": 0.5, "object_bias_base_m": 0.4}
 """Share of the usual errors of perception: a hole of this play asks for a camera that is near."""
 

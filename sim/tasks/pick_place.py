@@ -9,25 +9,17 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Feature
 from ashore.sim.arms.arm import Arm, vector
-from ashore.sim.arms.task import ArmTask, upright
+from ashore.sim.arms.task import ArmTask, any_yaw, two_places, upright
 from ashore.sim.engine import Engine
 from ashore.sim.experts.pick_place import PickPlaceExpert, PickPlaceExpertConfig
 from ashore.sim.judging import Finding, StayJudge, nearness
 from ashore.sim.randomization import Draw, Parameter, stack
-from ashore.sim.randomization.distributions import Scattered, Uniform
 
 Array = NDArray[Any]
 OBJECT, GOAL = "object", "goal"
 HALF_SIDE_M = 0.02
 """Half the cube's side, as in pick_place.xml: the height of its centre on the table, and so the goal's."""
-START = (
-    Parameter(
-        "places_base_m",
-        Scattered((0.40, -0.20), (0.60, 0.20), n_points=2, apart=0.08, middle=((0.5, -0.1), (0.5, 0.1))),
-        "start",
-    ),
-    Parameter("object_yaw_rad", Uniform(-np.pi, np.pi), "start"),
-)
+START = (two_places(apart_m=0.08), any_yaw("object_yaw_rad"))
 
 
 @dataclass(frozen=True)

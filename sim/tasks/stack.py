@@ -8,29 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.sim.arms.arm import Arm
-from ashore.sim.arms.task import ArmTask, upright
+from ashore.sim.arms.task import ArmTask, any_yaw, two_places, upright
 from ashore.sim.engine import Engine
 from ashore.sim.experts.grasping import Grip
 from ashore.sim.experts.pick_place import PickPlaceExpertConfig
 from ashore.sim.experts.stack import StackExpert
 from ashore.sim.judging import Finding, StayJudge, nearness
 from ashore.sim.randomization import Draw, Parameter, stack
-from ashore.sim.randomization.distributions import Scattered, Uniform
 
 Array = NDArray[Any]
 OBJECT, BASE = "object", "base_cube"
 SIDE_M = 0.04
 """The cubes' side, as in stack.xml."""
-START = (
-    Parameter(
-        "places_base_m",
-        # An open hand that comes down on one cube clears the other.
-        Scattered((0.40, -0.20), (0.60, 0.20), n_points=2, apart=0.11, middle=((0.5, -0.1), (0.5, 0.1))),
-        "start",
-    ),
-    Parameter("object_yaw_rad", Uniform(-np.pi, np.pi), "start"),
-    Parameter("base_cube_yaw_rad", Uniform(-np.pi, np.pi), "start"),
-)
+# So far apart that an open hand that comes down on one cube clears the other.
+START = (two_places(apart_m=0.11), any_yaw("object_yaw_rad"), any_yaw("base_cube_yaw_rad"))
 
 
 @dataclass(frozen=True)
