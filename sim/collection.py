@@ -239,7 +239,7 @@ def _play(simulation: Simulation, seeds: Sequence[int], noise: bool) -> _Record:
             break
         observed, time_s = steps.observe(), simulation.time_s
         # As it is stored: what is executed can then be executed again.
-        action = expert.act(steps.truth(), time_s).astype(np.float32)
+        action = steps.bounded(expert.act(steps.truth(), time_s))
         ticks = slice(step * steps.ticks_a_step, (step + 1) * steps.ticks_a_step)
         command = steps.step(action, None if offsets is None else offsets[:, ticks])
         record.add(observed, action, command, time_s, runs)

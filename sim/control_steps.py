@@ -34,6 +34,9 @@ class ControlSteps:
         self._interface = make_interface(card.interface)
         self._low, self._high = np.array(card.limits.low), np.array(card.limits.high)
         self._contract = task.contract
+        actions = task.contract.actions
+        self._action_low = np.array([v for f in actions for v in f.low or (-np.inf,) * f.size], dtype=np.float32)
+        self._action_high = np.array([v for f in actions for v in f.high or (np.inf,) * f.size], dtype=np.float32)
         self._observed: dict[str, Array] = {}
         self._is_fresh = False
 
@@ -51,17 +54,21 @@ class ControlSteps:
         """The same quantities as they are."""
         return self._interface.derive(self.simulation.truth())
 
+    def bounded(self, action: Array) -> Array:
+        """Hold actions (N, Da) within the contract's bounds, as float32: what is executed is what can be stored."""
+        return np.clip(np.asarray(action, dtype=np.float32), self._action_low, self._action_high)
+
     def step(self, action: Array, offsets: Array | None = None) -> Array:
         """Run one control step.
 
         Args:
-            action: (N, Da) in contract order.
+            action: (N, Da) in contract order; held within the contract's bounds.
             offsets: (N, ticks_a_step, Dc) noise on the commands, or None.
 
         Returns:
             (N, Dc) the first command that was sent, within the card's limits.
         """
-        named, first = self._contract.split_action(np.asarray(action, dtype=np.float64)), np.zeros(0)
+        named, first = self._contract.split_action(self.bounded(action).astype(np.float64)), np.zeros(0)
         for tick in range(self.ticks_a_step):
             command = self._interface.decode(named, self.observe())
             if offsets is not None:

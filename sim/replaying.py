@@ -19,6 +19,7 @@ from ashore.sim.errors import CannotReplay
 from ashore.sim.randomization import draw_from_json
 from ashore.sim.randomization.files import randomization_of
 from ashore.sim.simulation import Simulation
+from ashore.sim.task import Task
 from ashore.sim.tasks import TASKS, is_task, make_task
 from ashore.sim.world import World
 
@@ -140,10 +141,29 @@ def _faults(episode: Episode) -> list[str]:
         "whether noise was injected": "injected_noise" in meta.metrics,
     }
     faults = [f"{what}: it was recorded without" for what, is_there in present.items() if not is_there]
+    if meta.seed is not None and meta.seed < 0:
+        faults.append(f"seed: {meta.seed}; none is below 0")
+    if not np.all(np.isfinite(meta.initial_state)):
+        faults.append("initial state: it holds NaN or infinity")
     if not np.allclose(episode.time_s, np.arange(len(episode)) * contract.period_s):
         faults.append(f"steps: it begins at {episode.time_s[0]:.2f} s or has gaps; undo what was cut off")
-    differences = make_task(contract.task).contract.differences(contract)
-    return faults + [f"contract: the task of today differs: {difference}" for difference in differences]
+    task = make_task(contract.task)
+    differences = task.contract.differences(contract)
+    faults += [f"contract: the task of today differs: {difference}" for difference in differences]
+    return [*faults, *_draw_faults(episode, task)] if meta.draw else faults
+
+
+def _draw_faults(episode: Episode, task: Task) -> Iterator[str]:
+    """Yield what of the draw is not of today's randomization, which the level names."""
+    nominal = randomization_of(task, episode.meta.level or "wide").nominal()
+    drawn = {name: np.shape(value) for name, value in draw_from_json(episode.meta.draw).items()}
+    yield from (f"draw: {name!r} is missing" for name in nominal if name not in drawn)
+    yield from (f"draw: {name!r} is no parameter of this level" for name in drawn if name not in nominal)
+    for name, shape in drawn.items():
+        if name in nominal and shape != np.shape(nominal[name]):
+            yield f"draw: {name!r} has the shape {shape}; expected {np.shape(nominal[name])}"
+    if not all(np.all(np.isfinite(value)) for value in draw_from_json(episode.meta.draw).values()):
+        yield "draw: it holds NaN or infinity"
 
 
 def _simulation(episode: Episode) -> Simulation:

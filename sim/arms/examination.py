@@ -34,6 +34,8 @@ HALF_OPEN, SLOW_S = 0.05, 1.5
 """Largest error of the gripper's width, as a share of it, and the longest time to close."""
 TASK_PLACES = Box((0.4, -0.2, 0.02), (0.6, 0.2, 0.2))
 """Where the tasks of the cell put things, and the tool above them."""
+TASK_WIDTH_M = 0.065
+"""A gripper that has let go of the cell's 40 mm cube, and so the narrowest that serves."""
 WORKSPACE_REACHED, TASKS_REACHED = (0.75, 0.4), (0.99, 0.7)
 """Shares of places: at least the first is good, below the second broken; the corners of a workspace may be out."""
 
@@ -83,6 +85,7 @@ def examine_robot(arm: Arm, progress: Progress) -> RobotExamination:
         _steps(arm, responses),
         _gripper(bench),
         _reach(arm, chain),
+        _tasks(arm),
         _twin(bench),
     )
     return RobotExamination(tuple(finding for part in parts for finding in part), tuple(responses))
@@ -256,6 +259,20 @@ def _reach(arm: Arm, chain: Chain) -> Iterator[RobotFinding]:
         yield RobotFinding("reach", subject, state, detail, advice)
 
 
+def _tasks(arm: Arm) -> Iterator[RobotFinding]:
+    """Yield whether what the arm's file allows is enough for the tasks of the cell; an arm may be meant for others."""
+    width = arm.spec.gripper.width_m
+    wide = width >= TASK_WIDTH_M
+    advice = "" if wide else "the cell's cubes are 40 mm: open it wider, or take tasks of your own"
+    yield RobotFinding("tasks", "gripper", "good" if wide else "odd", f"opens to {width:.3g} m", advice)
+    box = arm.spec.workspace_m
+    low, high = np.array(TASK_PLACES.low) - box.low, np.array(box.high) - TASK_PLACES.high
+    inside = bool(np.all(low >= 0) and np.all(high >= 0))
+    advice = "" if inside else f"tasks put things at {_numbers(TASK_PLACES.low)} to {_numbers(TASK_PLACES.high)} m"
+    detail = f"{_numbers(box.low)} to {_numbers(box.high)} m"
+    yield RobotFinding("tasks", "workspace_m", "good" if inside else "odd", detail, advice)
+
+
 def _twin(bench: Bench) -> Iterator[RobotFinding]:
     try:
         trees = make_urdf_trees(bench.model)
@@ -299,5 +316,5 @@ def _extent(model: mujoco.MjModel, body: int) -> float:
     return max(ends, default=0.0)
 
 
-def _numbers(values: Array) -> str:
+def _numbers(values: Array | tuple[float, ...]) -> str:
     return "(" + ", ".join(f"{0.0 if abs(value) < 5e-4 else value:.3g}" for value in values) + ")"

@@ -1,5 +1,6 @@
 """Collected episodes are demonstrations that replay, resume where they stopped, and say where they came from."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,16 @@ from numpy.typing import NDArray
 
 from ashore.datasets.errors import ContractMismatch, UnknownName
 from ashore.datasets.store import EpisodeStore
-from ashore.sim.collection import collect
+from ashore.sim.collection import collect, demonstrate
+from ashore.sim.control_steps import ControlSteps
 from ashore.sim.errors import ExpertFails
 from ashore.sim.injection import Injection, inject
 from ashore.sim.randomization import draw_from_json
+from ashore.sim.robots import make_arm
+from ashore.sim.simulation import Simulation
 from ashore.sim.tasks import make_task
 from ashore.sim.tasks.pick_place import PickPlace
+from ashore.sim.world import World
 
 TASK = make_task("arm/pick-place")
 
@@ -101,3 +106,19 @@ def test_injected_noise_is_each_episodes_own_and_comes_in_bursts() -> None:
     share = np.mean(offsets[..., 0] != 0)
     # A burst of 0.225 s on average, begun 0.6 times a second while none runs.
     assert share == pytest.approx(0.225 / (0.225 + 1 / 0.6), rel=0.15)
+
+
+def test_what_an_expert_asks_for_beyond_the_contract_is_held_within_it(tmp_path: Path) -> None:
+    """A workspace that ends above the cube: what is executed and stored stays inside, and so nothing is grasped."""
+    folder = tmp_path / "arm"
+    shutil.copytree(make_arm("panda").mjcf_path.parent, folder)
+    path = folder / "robot.yaml"
+    path.write_text(path.read_text().replace("low: [0.25, -0.45, 0.0]", "low: [0.25, -0.45, 0.1]"))
+    task = make_task(f"arm/pick-place@{path}")
+    simulation = Simulation(task, World(task.scene(), 2, 1), task.randomization("none"))
+    low = task.contract.actions[0].low
+    assert low is not None and low[2] == 0.1
+    steps = ControlSteps(simulation)
+    asked = np.tile([0.5, 0.0, 0.0, 9.0, 0.0, 0.0, 0.5], (2, 1))
+    np.testing.assert_allclose(steps.bounded(asked)[0], [0.5, 0.0, 0.1, 2.5, 0.0, 0.0, 0.08], rtol=1e-6)
+    assert demonstrate(simulation, 0, [0, 1], noise=False) == []

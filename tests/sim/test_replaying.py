@@ -86,6 +86,9 @@ def test_versions_that_differ_are_told(episode: Episode) -> None:
         ({"origin": "lerobot of a, episode 1"}, "simulation: lerobot of a, episode 1"),
         ({"seed": None, "initial_state": ()}, "2 reason.*\n  seed: it was.*\n  initial state: it was recorded without"),
         ({"metrics": {}}, "whether noise was injected: it was recorded without"),
+        ({"seed": -1}, "seed: -1; none is below 0"),
+        ({"initial_state": (float("nan"),) * 3}, "it holds NaN or infinity"),
+        ({"draw": {"object_yaw_rad": 1.0}}, "draw: 'places_base_m' is missing"),
         ({"initial_state": (0.0, 1.0)}, "initial state: 2 numbers, but the scene of today has"),
     ],
 )
@@ -128,6 +131,20 @@ class Listing:
 
     def __init__(self) -> None:
         self.heights = [0.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("start_joint_offset_rad", [1.0, 2.0], r"'start_joint_offset_rad' has the shape \(2,\); expected \(7,\)"),
+        ("joint_damping", [1.0, 2.0, 3.0], "'joint_damping' has the shape"),
+        ("joint_damping", float("inf"), "it holds NaN or infinity"),
+        ("nothing_like_it", 1.0, "'nothing_like_it' is no parameter of this level"),
+    ],
+)
+def test_a_draw_that_is_not_of_its_level_is_refused(episode: Episode, name: str, value: Any, reason: str) -> None:
+    with pytest.raises(CannotReplay, match=reason):
+        check_replay(changed(episode, draw={**episode.meta.draw, name: value}), "it")
 
 
 def test_a_memory_whose_rows_cannot_be_told_apart_is_refused() -> None:

@@ -65,6 +65,7 @@ def test_every_topic_is_looked_at(examined: Callable[..., RobotExamination]) -> 
         "gravity",
         "servos",
         "reach",
+        "tasks",
         "twin",
     }
     assert not amiss(examination)
@@ -161,3 +162,10 @@ def test_without_opengl_it_says_so_and_goes_on(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "no pictures of the arm at home: cannot render" in ran.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["steps.png"]
+
+
+def test_a_workspace_that_leaves_out_what_the_tasks_put_down_is_told(examined: Callable[..., RobotExamination]) -> None:
+    examination = examined(workspace_m={"low": [0.3, -0.3, 0.1], "high": [0.65, 0.3, 0.4]})
+    (finding,) = (f for f in amiss(examination) if f.topic == "tasks")
+    assert (finding.subject, finding.state) == ("workspace_m", "odd") and not examination.broken
+    assert "tasks put things at (0.4, -0.2, 0.02)" in finding.advice
