@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 INK, MUTED, GRID = "#1c2733", "#67788a", "#e3e8ee"
 BLUE, ORANGE, GREEN, GREY = "#2f6fde", "#e07a2f", "#2c9a6b", "#a9b6c4"
@@ -70,7 +71,7 @@ def learning_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]
     colours = (BLUE, ORANGE, GREY, INK, GREEN)
     for colour, (name, (updates, losses)) in zip(colours, curves.items(), strict=False):
         axes.plot(updates, losses, label=name, color=colour, linewidth=1.6)
-    axes.set_yscale("log")
+    _logarithmic(axes, "y", steps=(1.0, 2.0, 5.0))
     axes.set_xlabel("updates")
     axes.set_ylabel("training loss")
     axes.legend(frameon=False, ncols=2)
@@ -98,14 +99,23 @@ def jitter(errors: Mapping[str, Sequence[float]], xlabel: str) -> str:
         ordered = np.sort(np.abs(np.asarray(values, dtype=float)))
         share = 1.0 - np.arange(len(ordered)) / len(ordered)
         axes.plot(np.maximum(ordered, 1e-3), share, label=name, color=colour, linewidth=1.8)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    _logarithmic(axes, "x")
+    _logarithmic(axes, "y")
     axes.axhline(0.01, color=MUTED, linewidth=0.8, linestyle="--")
     axes.text(1.1e-3, 0.0115, "p99", color=MUTED)
     axes.set_xlabel(xlabel)
     axes.set_ylabel("share of periods above")
     axes.legend(frameon=False)
     return to_svg(figure)
+
+
+def _logarithmic(axes: Axes, which: str, steps: tuple[float, ...] = (1.0,)) -> None:
+    """Make an axis logarithmic, with plain numbers: matplotlib's own labels are formulas, which texts here are not."""
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def ranking_scatter(scores: Mapping[str, float], harsh: Mapping[str, Rate]) -> str:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,14 @@ def test_charts_stand_whatever_the_samples(values: list[float]) -> None:
 def test_every_chart_is_drawn() -> None:
     assert learning_curves({"a": ([1, 2], [0.5, 0.1])}).startswith("<svg")
     assert ranking_scatter({"one": 0.4, "two": -0.4}, {rate.label: rate for rate in RATES}).startswith("<svg")
+
+
+def test_numbers_along_a_logarithmic_axis_are_numbers_and_no_formulas() -> None:
+    curves = learning_curves({"a": ([1, 2, 3], [0.6, 0.1, 0.02])})
+    spread = jitter({"a": list(np.geomspace(0.01, 20.0, 500))}, "ms")
+    for drawn in (curves, spread):
+        assert "$" not in drawn and "mathdefault" not in drawn
+    assert ">0.05<" in curves and ">10<" in spread
 
 
 def test_every_recipe_makes_steps_that_wait_only_for_steps_before_them() -> None:
