@@ -177,7 +177,8 @@ def test_a_gripper_told_in_other_units_is_driven_anew(mjcf: Path) -> None:
         ' gainprm="0.0313725 0 0" biasprm="0 -100 -10"/>'
     )
     change_model(mjcf, (grip, bytes_))
-    (finding,) = (f for f in examine_robot(load_arm(mjcf), lambda *_: None).findings if f.subject == "gripper")
+    findings = examine_robot(load_arm(mjcf), lambda *_: None).findings
+    (finding,) = (f for f in findings if (f.topic, f.subject) == ("servos", "gripper"))
     assert finding.state == "broken"
     assert "leave gripper.actuator out" in finding.advice
     gripper = yaml.safe_load(mjcf.read_text())["gripper"]
