@@ -25,7 +25,8 @@ def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
     from ashore.policies.checkpoint import load_run
     from ashore.policies.distillation import DISTILLATION, distill
     from ashore.policies.policy import PolicyConfig
-    from ashore.policies.training import TrainingConfig, train
+    from ashore.policies.training import train
+    from ashore.policies.training_loop import TrainingConfig
     from ashore.sim.pusht import TEST_SEEDS
 
     minutes = QUICK_MINUTES if quick else MINUTES

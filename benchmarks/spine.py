@@ -62,7 +62,8 @@ def make_bundle(folder: Path, sizes: Sizes, progress: Progress) -> tuple[Path, P
     from ashore.datasets.store import EpisodeStore
     from ashore.policies.distillation import DISTILLATION, distill
     from ashore.policies.export import export
-    from ashore.policies.training import TrainingConfig, train
+    from ashore.policies.training import train
+    from ashore.policies.training_loop import TrainingConfig
     from ashore.sim.collection import collect
     from ashore.sim.tasks import make_task
 
@@ -100,7 +101,7 @@ def inference_rows(student: Path, bundle: Path, n_plans: int) -> list[Row]:
 def plan_times_ms(planner: Planner, windows: np.ndarray, n_plans: int) -> list[float]:
     """Plan for one robot again and again; durations in ms, warm-up left out."""
     rng = np.random.default_rng(0)
-    shape = (1, planner.prediction_horizon, planner.contract.action_width)
+    shape = (1, *planner.noise_shape)
     times = []
     for index in range(n_plans + 50):
         obs, noise = windows[index % len(windows)][None], rng.standard_normal(shape, dtype=np.float32)
@@ -113,7 +114,8 @@ def plan_times_ms(planner: Planner, windows: np.ndarray, n_plans: int) -> list[f
 def parity_row(student: Path) -> Row:
     """Compare the exported graph with torch on observed windows, in normalized actions."""
     from ashore.policies.checkpoint import load_run
-    from ashore.policies.graph import export_graph, make_vectors, worst_difference
+    from ashore.policies.graph import export_graph
+    from ashore.policies.parity import make_vectors, worst_difference
 
     planner = load_run(student)
     with np.load(student / "calibration.npz", allow_pickle=False) as calibration:

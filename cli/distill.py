@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -24,8 +24,10 @@ class Distill:
     """Wall time to distil for; the recipe's where not given."""
     updates: int | None = None
     """Number of optimizer updates in place of a time."""
-    start_std: float = 1.0
-    """Noise that the student plans from: 1 for tasks with one right answer, 20 (the largest level) for several."""
+    form: Literal["solution", "distillation", "trajectory"] = "solution"
+    """What is learnt of the teacher: where its trajectories end, agreement along them, or jumps within them."""
+    start_std: float | None = None
+    """Noise that the student plans from: 1 for tasks with one right answer; the largest level, 20, where not given."""
     seed: int = 0
     """Seed of the order of the data and the noise."""
     threads: int = 1
@@ -35,13 +37,13 @@ class Distill:
         """Distil, and say where the student is."""
         from ashore.cli.console import say
         from ashore.cli.progress import shown
-        from ashore.policies.distillation import DISTILLATION, distill
+        from ashore.policies.distillation import DISTILLATION, distill, student_config
 
         minutes = DISTILLATION.minutes if self.minutes is None else self.minutes
         config = replace(DISTILLATION, minutes=minutes, updates=self.updates, seed=self.seed, threads=self.threads)
         out = self.out if self.out is not None else self.teacher.with_name(f"{self.teacher.name}-student")
         with shown("distill") as progress:
-            run = distill(self.teacher, out, config, progress, self.start_std)
+            run = distill(self.teacher, out, config, progress, student_config(self.teacher, self.form, self.start_std))
         say(f"The student's run is in {run}.")
         say(f"Next: ashore evaluate {run}")
         return 0

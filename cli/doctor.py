@@ -1,4 +1,4 @@
-"""`ashore doctor`: what this machine has, and what to do about what it lacks; or a store, or an arm."""
+"""`ashore doctor`: what this machine has, and what to do about what it lacks; or a store, an arm, or a run."""
 
 import platform
 import sys
@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes, subcommand
 
 from ashore.cli.doctor_data import Data
 from ashore.cli.doctor_robot import RobotCheck
+from ashore.cli.doctor_run.command import RunCheck
 
 State = Literal["good", "absent", "broken"]
 DISTRIBUTIONS = {
@@ -54,19 +55,21 @@ class Machine:
 
 @dataclass(frozen=True)
 class Doctor:
-    """Look at this machine, with `data` at a store's data, with `robot` at an arm. Exit code 1 where a thing is wrong.
+    """Look at this machine, at a store's data, at an arm or at a trained run. Exit code 1 where a thing is wrong.
 
     For example:
 
       ashore doctor
       ashore doctor data out/arm
       ashore doctor robot my_arm/robot.yaml
+      ashore doctor run out/student
     """
 
     what: OmitArgPrefixes[
         Annotated[Machine, subcommand("machine", prefix_name=False)]
         | Annotated[Data, subcommand("data", prefix_name=False)]
         | Annotated[RobotCheck, subcommand("robot", prefix_name=False)]
+        | Annotated[RunCheck, subcommand("run", prefix_name=False)]
     ] = field(default_factory=Machine)
 
     def run(self) -> int:

@@ -44,7 +44,7 @@ COMMANDS = {
     "replay": Entry("replay:Replay", "show a recorded episode, or simulate it again and compare to the bit"),
     "datasets": Entry("datasets:Datasets", "look at, curate, divide, join, import, export, push, pull episode stores"),
     "plan": Entry("plan:Plan", "print the processes of a deployment"),
-    "doctor": Entry("doctor:Doctor", "look at this machine, at a store's data, or at a robot"),
+    "doctor": Entry("doctor:Doctor", "look at this machine, at a store's data, at a robot, or at why a run fails"),
 }
 HELP = """
 Takes a robot policy from demonstrations in simulation to a robot, with evidence at every step.

@@ -45,7 +45,8 @@ class Train:
         from ashore.cli.console import say
         from ashore.cli.progress import shown
         from ashore.policies.policy import PolicyConfig
-        from ashore.policies.training import TrainingConfig, train
+        from ashore.policies.training import train
+        from ashore.policies.training_loop import TrainingConfig
 
         config = TrainingConfig(
             updates=self.updates,

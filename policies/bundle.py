@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 HORIZONS = ("obs_horizon", "prediction_horizon", "action_horizon")
 MAX_VECTOR_BYTES = 64 * 1024 * 1024
+MAX_DRAWS = 101
+"""Chunks of noise that a plan may use up: the longest sampler adds some in each of its 100 rows."""
 VECTORS = ("obs", "noise", "actions", "tolerance")
 
 
@@ -43,11 +45,12 @@ class BundlePlanner:
         self.obs_horizon = horizons["obs_horizon"]
         self.prediction_horizon = horizons["prediction_horizon"]
         self.action_horizon = horizons["action_horizon"]
+        self.noise_shape = (horizons["noise_horizon"], contract.action_width)
         self.evidence: Mapping[str, Any] = {}
         """What the ranking found; empty where the run was never ranked."""
 
     def plan(self, obs: Array, noise: Array) -> Array:
-        """Plan absolute chunks (B, Tp, Da) from windows (B, To, Do) and noise (B, Tp, Da), all float32."""
+        """Plan absolute chunks (B, Tp, Da) from windows (B, To, Do) and noise (B, *noise_shape), all float32."""
         given = {"obs": np.ascontiguousarray(obs, np.float32), "noise": np.ascontiguousarray(noise, np.float32)}
         actions: Array = self._session.run(["actions"], given)[0]
         return actions
@@ -109,6 +112,7 @@ def _planner(path: Path, files: Mapping[str, bytes]) -> BundlePlanner:
     contract, card = _described(path, files)
     session = _session(path, files["policy.onnx"])
     horizons = _horizons(path, session)
+    horizons["noise_horizon"] = _noise_horizon(path, session, horizons["prediction_horizon"])
     _check_shapes(path, session, contract, horizons)
     planner = BundlePlanner(session, contract, card, horizons)
     planner.evidence = _json(path, "evidence.json", files)
@@ -169,9 +173,19 @@ def _horizons(path: Path, session: "InferenceSession") -> dict[str, int]:
     return horizons
 
 
+def _noise_horizon(path: Path, session: "InferenceSession", prediction_horizon: int) -> int:
+    """Give the rows of the noise: as many chunks as the sampler uses up, one after the other."""
+    rows = next((node.shape[1] for node in session.get_inputs() if node.name == "noise" and len(node.shape) == 3), None)
+    if not isinstance(rows, int) or rows < 1 or rows % prediction_horizon or rows > MAX_DRAWS * prediction_horizon:
+        problem = f"noise has {rows} rows; expected 1 to {MAX_DRAWS} times the {prediction_horizon} of a chunk"
+        raise InvalidBundle(path, "policy.onnx", problem)
+    return rows
+
+
 def _check_shapes(path: Path, session: "InferenceSession", contract: Contract, horizons: Mapping[str, int]) -> None:
     chunk = (horizons["prediction_horizon"], contract.action_width)
-    expected = {"obs": (horizons["obs_horizon"], contract.observation_width), "noise": chunk, "actions": chunk}
+    noise = (horizons["noise_horizon"], contract.action_width)
+    expected = {"obs": (horizons["obs_horizon"], contract.observation_width), "noise": noise, "actions": chunk}
     nodes = {node.name: node for node in (*session.get_inputs(), *session.get_outputs())}
     if len(session.get_inputs()) != 2 or len(session.get_outputs()) != 1 or set(nodes) != set(expected):
         raise InvalidBundle(path, "policy.onnx", f"inputs and outputs {sorted(nodes)}; expected {sorted(expected)}")
@@ -190,7 +204,7 @@ def _check_vectors(path: Path, planner: BundlePlanner, content: bytes) -> None:
     n = len(vectors["obs"])
     shapes = {
         "obs": (n, planner.obs_horizon, planner.contract.observation_width),
-        "noise": (n, *chunk),
+        "noise": (n, *planner.noise_shape),
         "actions": (n, *chunk),
         "tolerance": (chunk[1],),
     }

@@ -2,6 +2,8 @@
 
     RUN/config.json contract.json robot.json calibration.npz metrics.csv tb/
     RUN/checkpoint/{model,average,optimizer}.safetensors state.json
+    RUN/candidates/UPDATE.safetensors      averaged weights of other moments, to choose from
+    RUN/selection.json                     which of them was chosen by simulated success
 
 A checkpoint is written aside, synced, and takes the old one's place by renaming: a process that is killed at any moment
 leaves one that is whole.
@@ -11,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,14 @@ from torch import Tensor
 from ashore.datasets.contract import Contract
 from ashore.datasets.errors import UnreadableFile
 from ashore.policies.configuration import read_config
-from ashore.policies.errors import NotARun
+from ashore.policies.errors import InvalidGoal, NotARun
+from ashore.policies.generation.samplers import SamplerConfig
+from ashore.policies.goals import raw_goal
 from ashore.policies.policy import Policy, PolicyConfig
 from ashore.sim.robot import RobotCard
 
 Array = NDArray[Any]
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PARTS = ("model", "average", "optimizer")
 
 
@@ -39,7 +43,7 @@ class RunSettings:
     """What a run was told; the content of config.json."""
 
     kind: str
-    """diffusion or consistency."""
+    """diffusion, consistency, bc or act."""
     policy: PolicyConfig
     training: Mapping[str, Any]
     stores: tuple[str, ...]
@@ -63,6 +67,8 @@ class Checkpoint:
     update: int
     """Updates made so far."""
     elapsed_s: float
+    has_stopped: bool
+    """Whether a judge ended the training before its time."""
     model: Mapping[str, Tensor]
     average: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
@@ -115,7 +121,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     for part in PARTS:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in getattr(checkpoint, part).items()}
         save_file(tensors, aside / f"{part}.safetensors")
-    state = {"update": checkpoint.update, "elapsed_s": checkpoint.elapsed_s, "schema_version": SCHEMA_VERSION}
+    state = {name: getattr(checkpoint, name) for name in ("update", "elapsed_s", "has_stopped")}
+    state["schema_version"] = SCHEMA_VERSION
     (aside / "state.json").write_text(json.dumps(state))
     for file in (*aside.iterdir(), aside):
         _sync(file)
@@ -161,7 +168,7 @@ def load_checkpoint(path: Path, parts: tuple[str, ...] = PARTS) -> Checkpoint:
         state = json.loads((folder / "state.json").read_text())
         for part in parts:
             tensors[part] = load_file(folder / f"{part}.safetensors")
-        return Checkpoint(state["update"], state["elapsed_s"], **tensors)
+        return Checkpoint(state["update"], state["elapsed_s"], state["has_stopped"], **tensors)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise UnreadableFile(folder, "a checkpoint", str(error), "Restore a copy, or train again.") from error
 
@@ -176,9 +183,10 @@ class TorchPlanner:
         self.obs_horizon = policy.config.obs_horizon
         self.prediction_horizon = policy.config.prediction_horizon
         self.action_horizon = policy.config.action_horizon
+        self.noise_shape = policy.noise_shape
 
     def plan(self, obs: Array, noise: Array) -> Array:
-        """Plan absolute chunks (B, Tp, Da) from windows (B, To, Do) and noise (B, Tp, Da), all float32."""
+        """Plan absolute chunks (B, Tp, Da) from windows (B, To, Do) and noise (B, *noise_shape), all float32."""
         device = self.policy.action_scale.mean.device
         with torch.inference_mode():
             windows = torch.from_numpy(np.ascontiguousarray(obs, np.float32)).to(device)
@@ -187,23 +195,115 @@ class TorchPlanner:
         return chunk
 
 
-def load_run(path: Path | str) -> TorchPlanner:
+@dataclass(frozen=True)
+class Asked:
+    """How a run's policy is asked; what is None is as the run was trained."""
+
+    sampler: SamplerConfig | None = None
+    guidance: float | None = None
+    goal: Mapping[str, Any] | None = None
+    """{feature: values} in contract units; an empty one plans without a goal."""
+    task: str | None = None
+    """Of a policy that learnt several."""
+    weights: Path | None = None
+    """File of averaged weights; None for the selected candidate, or else the last checkpoint."""
+
+
+AS_TRAINED = Asked()
+
+
+def load_run(path: Path | str, asked: Asked = AS_TRAINED) -> TorchPlanner:
     """Open a run as a planner with its averaged weights.
 
     Raises:
         NotARun: the folder is no run, or has no checkpoint yet.
         UnreadableFile: a file in it is damaged.
+        InvalidConfig: the policy has no such sampler.
+        InvalidGoal: it needs a goal, or has no such one.
     """
     folder = Path(path)
     settings, contract, card = load_settings(folder)
-    policy = Policy(settings.policy, contract)
-    weights = load_checkpoint(folder, ("average",)).average
+    shape = settings.policy
+    shape = replace(shape, sampler=asked.sampler or shape.sampler)
+    if asked.guidance is not None:
+        shape = replace(shape, goal=replace(shape.goal, guidance=asked.guidance))
+    policy = Policy(shape, contract)
+    weights = load_weights(folder, asked.weights)
     try:
         policy.load_state_dict(dict(weights))
     except RuntimeError as error:
         way_out = "Train again, or restore config.json and checkpoint/ from one run."
         raise UnreadableFile(folder / "checkpoint", "weights of the configured policy", str(error), way_out) from error
+    _aim(policy, contract, asked)
     return TorchPlanner(policy, contract, card)
+
+
+def load_weights(path: Path, weights: Path | None = None) -> Mapping[str, Tensor]:
+    """Read averaged weights: of a file, of the candidate that was selected, or else of the last checkpoint.
+
+    Raises:
+        NotARun: there is no checkpoint yet.
+        UnreadableFile: the file is damaged.
+    """
+    file = weights or selected_weights(path)
+    if file is None:
+        return load_checkpoint(path, ("average",)).average
+    try:
+        return dict(load_file(file))
+    except (OSError, SafetensorError) as error:
+        raise UnreadableFile(file, "weights of a candidate", str(error), "Select again, or train again.") from error
+
+
+def selected_weights(path: Path) -> Path | None:
+    """Give the file of the candidate that was selected, if one was.
+
+    Raises:
+        UnreadableFile: selection.json is not what its name says.
+    """
+    selection = path / "selection.json"
+    if not selection.is_file():
+        return None
+    try:
+        return candidate_path(path, int(json.loads(selection.read_text())["chosen"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnreadableFile(selection, "a selection", str(error), "Delete it, or select again.") from error
+
+
+def candidate_path(path: Path, update: int) -> Path:
+    """Give the file of the candidate of an update."""
+    return path / "candidates" / f"{update:08d}.safetensors"
+
+
+def save_candidate(file: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write a candidate's weights aside, and rename them into place."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_suffix(".part")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, aside)
+    _sync(aside)
+    os.replace(aside, file)
+
+
+def drop_candidates(path: Path, after: int) -> list[Path]:
+    """Delete the candidates that are newer than an update, from which the run goes on; list the others."""
+    kept = []
+    for file in sorted((path / "candidates").glob("*.safetensors")):
+        if int(file.stem) > after:
+            file.unlink()
+        else:
+            kept.append(file)
+    return kept
+
+
+def _aim(policy: Policy, contract: Contract, asked: Asked) -> None:
+    config = policy.config.goal
+    if not policy.goal_encoder.width:
+        if asked.goal or asked.task:
+            raise InvalidGoal(["the policy was trained without goals; give none"])
+        return
+    if asked.goal is None and asked.task is None:
+        raise InvalidGoal([f"{name}: not given" for name in (*config.features, *(["task"] if config.tasks else []))])
+    if asked.goal or asked.task:
+        policy.aim(torch.from_numpy(raw_goal(config, contract, asked.goal or {}, asked.task)))
 
 
 def _sync(path: Path) -> None:

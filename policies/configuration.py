@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, cast, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from ashore.datasets.errors import closest, quoted
 from ashore.policies.errors import InvalidConfig
@@ -13,8 +14,10 @@ C = TypeVar("C")
 def read_config(kind: type[C], raw: Mapping[str, Any]) -> C:
     """Build a config, nested ones included; lists become tuples and missing fields keep their defaults.
 
+    Where a field takes one of several configs, their `kind` tells which.
+
     Raises:
-        InvalidConfig: a key is unknown, here or in a nested config.
+        InvalidConfig: a key or a kind is unknown, here or in a nested config.
     """
     hints = get_type_hints(kind)
     known = [field.name for field in fields(cast(Any, kind))]
@@ -25,6 +28,17 @@ def read_config(kind: type[C], raw: Mapping[str, Any]) -> C:
 
 
 def _value(hint: Any, value: Any) -> Any:
-    if is_dataclass(hint) and isinstance(value, Mapping):
-        return read_config(cast(type[Any], hint), value)
+    if isinstance(value, Mapping):
+        if get_origin(hint) in (Union, UnionType):
+            hint = _chosen([choice for choice in get_args(hint) if is_dataclass(choice)], value)
+        if is_dataclass(hint):
+            return read_config(cast(type[Any], hint), value)
     return tuple(_value(None, item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _chosen(choices: list[Any], value: Mapping[str, Any]) -> Any:
+    kinds = {choice.kind: choice for choice in choices}
+    kind = value.get("kind")
+    if kind not in kinds:
+        raise InvalidConfig("a config", [f"kind: {kind!r}; valid: {quoted(kinds)}.{closest(str(kind), list(kinds))}"])
+    return kinds[kind]

@@ -24,6 +24,27 @@ class InvalidConfig(AshoreError):
         super().__init__(f"{what} has {len(faults)} fault(s):\n{lines}\nCorrect these fields.")
 
 
+class InvalidGoal(AshoreError):
+    """A goal that a policy was not trained for, or lacks; lists every fault."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the goal has {len(faults)} fault(s):\n{lines}\nGive each of the policy's goals as --goal NAME=NUMBERS."
+        )
+
+
+class NotEnoughMemory(AshoreError):
+    """A run that would need more memory than is free."""
+
+    def __init__(self, needed: Sequence[str], total_bytes: float, free_bytes: float) -> None:
+        lines = "\n".join(f"  {line}" for line in needed)
+        super().__init__(
+            f"training would need about {total_bytes / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB are free:\n{lines}\n"
+            "Lower --batch-size, choose a smaller network with --size, or train on fewer episodes."
+        )
+
+
 class NotARun(AshoreError):
     """A folder that is no training run, or one that has no checkpoint yet."""
 
@@ -81,7 +102,8 @@ class NotATeacher(AshoreError):
 
     def __init__(self, path: Path, kind: str) -> None:
         super().__init__(
-            f"{path} is a {kind} run; only a diffusion run can be distilled. Give the run that `ashore train` made."
+            f"{path} is a {kind} run that cannot be distilled. Expected a diffusion run of the EDM process. "
+            "Train one: `ashore train STORE --policy diffusion --process edm`."
         )
 
 

@@ -62,6 +62,36 @@ class Simulated(Protocol):
         """Run one command period with commands (N, Dc)."""
 
 
+class Watcher(Protocol):
+    """Looks on at an evaluation and changes nothing of it."""
+
+    def begin(self, kept: int) -> None:
+        """Hear that a batch starts, of which the first `kept` episodes count."""
+
+    def step(self, observed: Array, actions: Array, plans: Array, is_running: Array) -> None:
+        """See one control step of N episodes.
+
+        Args:
+            observed: (N, Do) float32 in contract order.
+            actions: (N, Da) that are executed now; NaN where there is none yet.
+            plans: (N,) number of the chunk that each comes from; 0 is the first.
+            is_running: (N,) bool, whether the episode has not ended yet.
+        """
+
+
+class Unwatched:
+    """Nobody looks on."""
+
+    def begin(self, kept: int) -> None:
+        """Do nothing."""
+
+    def step(self, observed: Array, actions: Array, plans: Array, is_running: Array) -> None:
+        """Do nothing."""
+
+
+UNWATCHED = Unwatched()
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What M episodes showed."""
@@ -110,6 +140,7 @@ def evaluate(
     seeds: Sequence[int],
     latency_s: float = 0.0,
     progress: Progress = silent,
+    watcher: Watcher = UNWATCHED,
 ) -> Evaluation:
     """Run episodes closed loop, as many at a time as the simulation holds.
 
@@ -125,6 +156,7 @@ def evaluate(
         seeds: (M,) for sensor noise and the policy's noise.
         latency_s: time that inference takes.
         progress: called with (episodes done, M, note).
+        watcher: sees every control step.
 
     Raises:
         EvaluationMismatch: no episodes, another number of seeds than draws, or a latency below zero.
@@ -136,9 +168,10 @@ def evaluate(
         rows = np.arange(start, start + simulation.n).clip(
             max=len(draws) - 1
         )  # The last batch repeats its last episode.
-        batch = _Batch(planner, simulation, latency_s, [seeds[row] for row in rows])
+        batch = _Batch(planner, simulation, latency_s, [seeds[row] for row in rows], watcher)
         simulation.reset([draws[row] for row in rows], [seeds[row] for row in rows])
         kept = min(simulation.n, len(draws) - start)
+        watcher.begin(kept)
         for tick in range(simulation.n_ticks):
             batch.tick()
             if tick % 50 == 49:
@@ -163,7 +196,10 @@ class _Result:
 class _Batch:
     """N episodes that run together: one tick is one command period of the one loop."""
 
-    def __init__(self, planner: Planner, simulation: Simulated, latency_s: float, seeds: Sequence[int]) -> None:
+    def __init__(
+        self, planner: Planner, simulation: Simulated, latency_s: float, seeds: Sequence[int], watcher: Watcher
+    ) -> None:
+        self._watcher = watcher
         self._planner, self._simulation, self._latency_s = planner, simulation, latency_s
         card, contract, n = planner.card, planner.contract, simulation.n
         self._interface = make_interface(card.interface)
@@ -175,6 +211,7 @@ class _Batch:
         self._pending: list[tuple[float, float, Array, Array]] = []
         """(arrival s, stamp s, ids, chunks), oldest first."""
         self._is_waiting = np.zeros(n, bool)
+        self._plans = np.full(n, -1)
         self._interventions, self._stops = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._reasons: dict[str, Array] = {}
         self._has_ended = np.zeros(n, bool)
@@ -186,12 +223,16 @@ class _Batch:
         simulation = self._simulation
         now_s = simulation.time_s
         observed = self._interface.derive(simulation.observe())
-        if self._tick % self._ticks_per_step == 0:
-            self._executor.observe(self._planner.contract.flatten_observation(observed), now_s)
+        is_step = self._tick % self._ticks_per_step == 0
+        flat = self._planner.contract.flatten_observation(observed) if is_step else None  # (N, Do)
+        if flat is not None:
+            self._executor.observe(flat, now_s)
             self._ask(now_s)
         self._tick += 1
         self._deliver(now_s)
         action, age_s = self._executor.action(now_s)
+        if flat is not None:
+            self._watcher.step(flat, action, self._plans, ~self._has_ended)
         command = self._interface.decode(self._planner.contract.split_action(action), observed)
         verdict = self._guard.filter(command, observed, now_s, age_s)
         self._count(verdict)
@@ -225,7 +266,7 @@ class _Batch:
         ids = np.flatnonzero(self._executor.due(now_s) & ~self._is_waiting)
         if not len(ids):
             return
-        shape = (self._planner.prediction_horizon, self._planner.contract.action_width)
+        shape = self._planner.noise_shape
         noise = np.stack([self._rngs[i].standard_normal(shape, dtype=np.float32) for i in ids])
         chunks = self._planner.plan(self._executor.history()[ids], noise)
         arrival_s = now_s + (self._latency_s if self._tick else 0.0)
@@ -235,7 +276,7 @@ class _Batch:
     def _deliver(self, now_s: float) -> None:
         while self._pending and self._pending[0][0] <= now_s + 1e-9:
             _, stamp_s, ids, chunks = self._pending.pop(0)
-            self._executor.accept(ids, chunks, np.full(len(ids), stamp_s), now_s)
+            self._plans[ids] += self._executor.accept(ids, chunks, np.full(len(ids), stamp_s), now_s)
             self._is_waiting[ids] = False
 
     def _count(self, verdict: Verdict) -> None:

@@ -8,19 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from ashore.policies.checkpoint import load_run, load_settings
+from ashore.policies.checkpoint import AS_TRAINED, Asked, TorchPlanner, load_run, load_settings
 from ashore.policies.errors import NotARun
-from ashore.policies.graph import export_graph, make_vectors, require_parity
+from ashore.policies.graph import export_graph
+from ashore.policies.networks.presets import n_parameters
+from ashore.policies.parity import loosened, make_vectors, require_parity, worst_difference
+from ashore.policies.quantization import Precision
 from ashore.policies.ranking.evidence import matching_evidence
 
 
-def export(run: Path | str, out: Path | str, evidence: Mapping[str, Any] | None = None) -> Path:
+def export(
+    run: Path | str,
+    out: Path | str,
+    evidence: Mapping[str, Any] | None = None,
+    asked: Asked = AS_TRAINED,
+    precision: Precision = "fp32",
+) -> Path:
     """Export a run's averaged weights as a bundle; the file appears only after graph and policy agree.
 
     Args:
         run: a run's folder.
         out: the bundle's path, usually policy.ashore.
         evidence: what a ranking found; None for RUN/evidence.json, or none where that is absent or of earlier weights.
+        asked: sampler, goal and weights; as the run was trained where not given.
+        precision: of the network's weights.
 
     Returns:
         The bundle's path.
@@ -29,25 +40,32 @@ def export(run: Path | str, out: Path | str, evidence: Mapping[str, Any] | None 
         NotARun: the folder is no run, or has no checkpoint yet.
         ParityFailed: the exported graph does not compute what the policy computes.
         EvidenceMissing: the evidence that was given belongs to other weights.
+        InvalidConfig, InvalidGoal: the policy cannot be asked in this way.
     """
     from ashore.policies.bundle import write_bundle
 
     folder, path = Path(run), Path(out)
-    files = bundle_files(folder, evidence)
+    files = bundle_files(folder, evidence, asked, precision)
     write_bundle(path, files)
     return path
 
 
-def bundle_files(run: Path, evidence: Mapping[str, Any] | None = None) -> dict[str, bytes]:
-    """Compute the contents of a run's bundle, by file name, without the manifest."""
-    planner = load_run(run)
+def bundle_files(
+    run: Path, evidence: Mapping[str, Any] | None = None, asked: Asked = AS_TRAINED, precision: Precision = "fp32"
+) -> dict[str, bytes]:
+    """Compute the contents of a run's bundle, by file name, without the manifest; arguments as in export."""
+    planner = load_run(run, asked)
     if not (run / "calibration.npz").is_file():
         raise NotARun(run, "calibration.npz")
     with np.load(run / "calibration.npz", allow_pickle=False) as calibration:
         windows = calibration["obs"]
-    graph = export_graph(planner.policy, planner.contract.observation_width)
+    graph = export_graph(planner.policy, planner.contract.observation_width, precision)
     vectors = make_vectors(planner.policy, windows)
-    worst = require_parity(graph, vectors)
+    if precision == "fp32":
+        worst = require_parity(graph, vectors)
+    else:
+        worst = worst_difference(graph, vectors)
+        vectors = loosened(vectors, worst)
     found = matching_evidence(run, evidence)
     return {
         "policy.onnx": graph,
@@ -56,19 +74,19 @@ def bundle_files(run: Path, evidence: Mapping[str, Any] | None = None) -> dict[s
         "limits.json": json.dumps(asdict(planner.card.limits), indent=2, sort_keys=True).encode(),
         "evidence.json": json.dumps(found, indent=2, sort_keys=True).encode(),
         "vectors.npz": vectors.to_bytes(),
-        "card.md": _card(run, worst).encode(),
+        "card.md": _card(run, planner, worst, precision).encode(),
     }
 
 
-def _card(run: Path, worst: float) -> str:
+def _card(run: Path, planner: TorchPlanner, worst: float, precision: Precision) -> str:
     settings, contract, card = load_settings(run)
-    shape = settings.policy
-    evaluations = {"consistency": 1, "euler": shape.levels, "heun": 2 * shape.levels - 1}[shape.sampler]
+    shape, policy = planner.policy.config, planner.policy
     horizons = f"{shape.obs_horizon} steps, predicts {shape.prediction_horizon}, executes {shape.action_horizon}"
     lines = [
         f"# Policy for {contract.task} on {card.name}",
         "",
-        f"- Kind: {settings.kind}, sampler {shape.sampler}, {evaluations} network evaluation(s) a chunk",
+        f"- Kind: {settings.kind}; {len(policy.table.rows)} network evaluation(s) a chunk",
+        f"- Network: {shape.network.kind}, {n_parameters(policy.network) / 1e6:.2f} M parameters, {precision}",
         f"- Observes {horizons}, at {contract.control_hz:g} Hz; commands at {card.command_hz:g} Hz",
         f"- Observations: {', '.join(feature.name for feature in contract.observations)}",
         f"- Actions: {', '.join(f'{feature.name} [{feature.unit}]' for feature in contract.actions)}",

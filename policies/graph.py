@@ -1,85 +1,63 @@
-"""A trained policy as one ONNX graph: normalisers and sampler inside, with proof that it computes the same."""
+"""A trained policy as one ONNX graph: encoder, network and decoder exported once each, and a loop over a table.
+
+    obs ─► encode ─► observation ─┐
+    noise ─► draws ─► x ─► Loop over the sampler's rows: clean, x ─► conclude ─► actions
+
+The loop's body holds the network once, so that the file and the time to export do not grow with the steps.
+"""
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
-from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
 
 from ashore.policies.errors import ParityFailed
+from ashore.policies.generation.scaling import guided
 from ashore.policies.policy import Policy
+from ashore.policies.quantization import Precision, quantized
 
-Array = NDArray[Any]
-TOLERANCE = 1e-4
-"""Largest accepted difference between graph and policy, on normalised actions."""
-SNAP_MARGIN = 0.02
-"""Vectors keep this far from the threshold of actions with two settings, where rounding would decide."""
+FLOAT, INT, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+COLUMNS = ("into", "skip", "out", "keep", "take", "before", "noise")
 
 
-@dataclass(frozen=True)
-class Vectors:
-    """Inputs with the outputs that torch gave for them."""
-
-    obs: Array
-    """(B, To, Do) float32."""
-    noise: Array
-    """(B, Tp, Da) float32."""
-    actions: Array
-    """(B, Tp, Da) float32, contract units."""
-    tolerance: Array
-    """(Da,) what 1e-4 on normalised actions is in contract units."""
-
-    def to_bytes(self) -> bytes:
-        """Write the vectors as the bytes of an .npz file."""
-        buffer = BytesIO()
-        np.savez_compressed(buffer, obs=self.obs, noise=self.noise, actions=self.actions, tolerance=self.tolerance)
-        return buffer.getvalue()
-
-
-def export_graph(policy: Policy, obs_width: int) -> bytes:
+def export_graph(policy: Policy, obs_width: int, precision: Precision = "fp32") -> bytes:
     """Export a policy, on the CPU, as one ONNX file without external data.
 
-    Inputs `obs` (B, To, Do) and `noise` (B, Tp, Da), output `actions` (B, Tp, Da), all float32 and in contract units;
-    B is free. The sampler's few levels are unrolled; its weights are stored once.
+    Inputs `obs` (B, To, Do) and `noise` (B, n * Tp, Da), output `actions` (B, Tp, Da), all float32 and in contract
+    units; B is free.
 
     Args:
-        policy: the policy with the weights to ship.
+        policy: the policy with the weights to ship, aimed at its goal.
         obs_width: Do.
+        precision: of the network's weights.
     """
+    policy = policy.eval()
     config = policy.config
-    width = policy.action_scale.mean.shape[-1]
-    # Two rows, because the exporter would take a batch of one for a constant.
-    example = (torch.zeros(2, config.obs_horizon, obs_width), torch.zeros(2, config.prediction_horizon, width))
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    with torch.no_grad(), _quiet():
-        program = torch.onnx.export(
-            policy.eval(),
-            example,
-            dynamo=True,
-            input_names=["obs", "noise"],
-            output_names=["actions"],
-            dynamic_shapes={"obs": {0: batch}, "noise": {0: batch}},
-            external_data=False,
-            verbose=False,
-        )
-    if program is None:
-        raise ParityFailed(float("inf"), TOLERANCE)
-    model = program.model_proto
-    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
-        del part.metadata_props[:]  # Stack traces of the exporting machine.
-        part.ClearField("doc_string")
+    rows, width = policy.action_scale.shape
+    obs = torch.zeros(2, config.obs_horizon, obs_width)
+    chunk = torch.zeros(2, rows, width)
+    level = torch.zeros(2, policy.n_levels)
+    observation = torch.zeros(2, config.obs_horizon, policy.encoder.width)
+    encode = _exported(_Encode(policy), {"obs": obs}, "observation")
+    denoise = _exported(_Denoise(policy), {"x": chunk, "level": level, "observation": observation}, "predicted")
+    conclude = _exported(_Conclude(policy), {"chunk": chunk, "obs": obs}, "actions")
+    denoise = quantized(denoise, precision)
+    graph = _joined(policy, encode, denoise, conclude)
+    model = helper.make_model(graph, opset_imports=encode.opset_import, ir_version=encode.ir_version)
     facts = {
         "obs_horizon": config.obs_horizon,
         "prediction_horizon": config.prediction_horizon,
         "action_horizon": config.action_horizon,
-        "sampler": config.sampler,
-        "levels": config.levels,
+        "sampler": config.sampler.name,
+        "evaluations": len(policy.table.rows),
+        "precision": precision,
     }
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=str(value))
@@ -87,55 +65,170 @@ def export_graph(policy: Policy, obs_width: int) -> bytes:
     return content
 
 
-def make_vectors(policy: Policy, obs: Array, count: int = 32, seed: int = 0) -> Vectors:
-    """Choose observed windows and noise, and compute what the policy plans for them.
+class _Encode(nn.Module):
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
 
-    Args:
-        policy: the policy on the CPU.
-        obs: (M, To, Do) windows to choose from.
-        count: how many; fewer where fewer are clear of the thresholds of two-setting actions.
-        seed: decides choice and noise.
-    """
-    rng = np.random.default_rng(seed)
-    chosen = obs[rng.choice(len(obs), min(4 * count, len(obs)), replace=False)].astype(np.float32)
-    width = policy.action_scale.mean.shape[-1]
-    noise = rng.standard_normal((len(chosen), policy.config.prediction_horizon, width)).astype(np.float32)
-    with torch.no_grad():
-        windows, start = torch.from_numpy(chosen), torch.from_numpy(noise)
-        is_clear = (policy.clearance(windows, start) > SNAP_MARGIN).all(-1).all(-1).numpy()
-        kept = np.flatnonzero(is_clear)[:count] if is_clear.any() else np.arange(min(count, len(chosen)))
-        actions = policy(windows[kept], start[kept]).numpy()
-    tolerance = TOLERANCE * policy.action_scale.half_range().numpy()
-    return Vectors(chosen[kept], noise[kept], actions, tolerance)
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.policy.observe(obs)
 
 
-def worst_difference(graph: bytes, vectors: Vectors) -> float:
-    """Run a graph on vectors, in batches of one and all at once; give the largest difference on normalised actions."""
-    import onnxruntime
+class _Denoise(nn.Module):
+    """The network with its goal and guidance built in."""
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    singles = [
-        session.run(["actions"], {"obs": vectors.obs[i : i + 1], "noise": vectors.noise[i : i + 1]})[0]
-        for i in range(len(vectors.obs))
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, x: Tensor, level: Tensor, observation: Tensor) -> Tensor:
+        goal = self.policy.goal(x)
+        return guided(self.policy.network, self.policy.config.goal.guidance)(x, level, observation, goal)
+
+
+class _Conclude(nn.Module):
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, chunk: Tensor, obs: Tensor) -> Tensor:
+        return self.policy.conclude(chunk, obs)
+
+
+def _exported(module: nn.Module, inputs: dict[str, Tensor], output: str) -> onnx.ModelProto:
+    """Export one part with a free batch; its examples have two rows, because one would be taken for a constant."""
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    with torch.no_grad(), _quiet():
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_shapes={name: {0: batch} for name in inputs},
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise ParityFailed(float("inf"), 0.0)
+    model = program.model_proto
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
+        del part.metadata_props[:]  # Stack traces of the exporting machine.
+        part.ClearField("doc_string")
+    return model
+
+
+def _joined(
+    policy: Policy, encode: onnx.ModelProto, denoise: onnx.ModelProto, conclude: onnx.ModelProto
+) -> onnx.GraphProto:
+    encode_nodes, encode_weights = _renamed(encode.graph, "encode.", {"obs": "obs", "observation": "observation"})
+    inside = {"x": "scaled", "level": "level", "observation": "observation", "predicted": "predicted"}
+    body_nodes, body_weights = _renamed(denoise.graph, "network.", inside)
+    outside = {"chunk": "sampled", "obs": "obs", "actions": "actions"}
+    last_nodes, last_weights = _renamed(conclude.graph, "conclude.", outside)
+    rows, width = policy.noise_shape
+    obs_width = encode.graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    shapes: dict[str, list[str | int | None]] = {
+        "obs": ["batch", policy.config.obs_horizon, obs_width],
+        "noise": ["batch", rows, width],
+        "actions": ["batch", *policy.action_scale.shape],
+    }
+    faces = {name: helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in shapes.items()}
+    return helper.make_graph(
+        [*encode_nodes, *_loop(policy, body_nodes), *last_nodes],
+        "policy",
+        [faces["obs"], faces["noise"]],
+        [faces["actions"]],
+        [*encode_weights, *body_weights, *last_weights, *_constants(policy)],
+    )
+
+
+def _loop(policy: Policy, network: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Split the noise, start from it, and go down the table; see table.follow for the same in torch."""
+    node = helper.make_node
+    body = [
+        node("Squeeze", ["number"], ["row"]),
+        *(node("Gather", [f"table.{name}", "row"], [name], axis=0) for name in COLUMNS),
+        node("Gather", ["table.level", "row"], ["one_level"], axis=0),
+        node("Expand", ["one_level", "level_shape"], ["level"]),
+        node("Mul", ["x", "into"], ["scaled"]),
+        *network,
+        node("Mul", ["x", "skip"], ["skipped"]),
+        node("Mul", ["predicted", "out"], ["corrected"]),
+        node("Add", ["skipped", "corrected"], ["unclipped"]),
+        *_clip(policy),
+        node("Mul", ["x", "keep"], ["kept"]),
+        node("Mul", ["clean", "take"], ["taken"]),
+        node("Mul", ["above", "before"], ["recalled"]),
+        node("Gather", ["table.draw", "row"], ["draw"], axis=0),
+        node("Gather", ["draws", "draw"], ["drawn"], axis=1),
+        node("Mul", ["drawn", "noise_size"], ["added"]),
+        node("Sum", ["kept", "taken", "recalled", "added"], ["x_next"]),
+        node("Identity", ["clean"], ["above_next"]),
+        node("Identity", ["go_on"], ["go_on_next"]),
     ]
-    together = session.run(["actions"], {"obs": vectors.obs, "noise": vectors.noise})[0]
-    half_range = vectors.tolerance / TOLERANCE
-    differences = [np.abs(result - vectors.actions) / half_range for result in (np.concatenate(singles), together)]
-    return float(np.max(differences))
+    for part in body:  # The column and the graph's input would share a name.
+        part.output[:] = ["noise_size" if name == "noise" else name for name in part.output]
+    shape: list[str | int | None] = ["batch", *policy.action_scale.shape]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        body,
+        "row",
+        [value("number", INT, []), value("go_on", BOOL, []), value("x", FLOAT, shape), value("above", FLOAT, shape)],
+        [value("go_on_next", BOOL, []), value("x_next", FLOAT, shape), value("above_next", FLOAT, shape)],
+    )
+    return [
+        node("Reshape", ["noise", "draws_shape"], ["draws"]),
+        node("Gather", ["draws", "zero"], ["first"], axis=1),
+        node("Mul", ["first", "start_std"], ["start"]),
+        node("Mul", ["first", "nothing"], ["no_chunk"]),
+        node("Shape", ["noise"], ["batch_size"], start=0, end=1),
+        node("Concat", ["batch_size", "n_levels"], ["level_shape"], axis=0),
+        node("Loop", ["n_rows", "", "start", "no_chunk"], ["sampled", "last_clean"], body=graph),
+    ]
 
 
-def require_parity(graph: bytes, vectors: Vectors) -> float:
-    """Give the worst difference on normalised actions.
+def _clip(policy: Policy) -> list[onnx.NodeProto]:
+    if not policy.table.is_clipped:
+        return [helper.make_node("Identity", ["unclipped"], ["clean"])]
+    return [
+        helper.make_node("Max", ["unclipped", "least"], ["raised"]),
+        helper.make_node("Min", ["raised", "greatest"], ["clean"]),
+    ]
 
-    Raises:
-        ParityFailed: it exceeds the tolerance, or is not a number.
-    """
-    worst = worst_difference(graph, vectors)
-    if not worst <= TOLERANCE:
-        raise ParityFailed(worst, TOLERANCE)
-    return worst
+
+def _constants(policy: Policy) -> list[onnx.TensorProto]:
+    table = policy.table
+    rows, width = policy.action_scale.shape
+    arrays: dict[str, Any] = {
+        f"table.{name}": np.array([getattr(row, name) for row in table.rows], np.float32) for name in COLUMNS
+    }
+    arrays["table.level"] = np.array([row.level for row in table.rows], np.float32)
+    arrays["table.draw"] = np.array(table.draws, np.int64)
+    arrays["draws_shape"] = np.array([-1, table.n_draws, rows, width], np.int64)
+    arrays["n_levels"] = np.array([policy.n_levels], np.int64)
+    arrays["n_rows"], arrays["zero"] = np.array(len(table.rows), np.int64), np.array(0, np.int64)
+    arrays["start_std"], arrays["nothing"] = np.array(table.start_std, np.float32), np.array(0, np.float32)
+    if table.is_clipped:
+        arrays["least"], arrays["greatest"] = (bound.numpy() for bound in policy.action_scale.bounds())
+    return [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in arrays.items()]
+
+
+def _renamed(
+    graph: onnx.GraphProto, prefix: str, faces: dict[str, str]
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Give a part's nodes and weights with names of their own, its inputs and outputs named as the whole has them."""
+
+    def name(old: str) -> str:
+        return faces.get(old, prefix + old) if old else old
+
+    for node in graph.node:
+        node.input[:] = [name(old) for old in node.input]
+        node.output[:] = [name(old) for old in node.output]
+        node.name = prefix + node.name
+    for tensor in graph.initializer:
+        tensor.name = name(tensor.name)
+    return list(graph.node), list(graph.initializer)
 
 
 @contextmanager

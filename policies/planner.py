@@ -24,13 +24,15 @@ class Planner(Protocol):
     obs_horizon: int
     prediction_horizon: int
     action_horizon: int
+    noise_shape: tuple[int, int]
+    """Of one chunk: (n * Tp, Da), n standard normal chunks one after the other, as many as the sampler uses up."""
 
     def plan(self, obs: Array, noise: Array) -> Array:
         """Plan chunks from histories.
 
         Args:
             obs: (B, To, Do) float32 in contract order and units, oldest step first.
-            noise: (B, Tp, Da) float32 standard normal; the same noise gives the same chunk.
+            noise: (B, *noise_shape) float32 standard normal; the same noise gives the same chunk.
 
         Returns:
             (B, Tp, Da) float32 actions, absolute, in contract units.

@@ -4,19 +4,23 @@ Encoding, normalisation, sampling and their inverses are all inside, so that tra
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ashore.datasets.contract import Contract
 from ashore.policies.actions import RelativeActions
-from ashore.policies.consistency import ConsistencyConfig, consistent
-from ashore.policies.diffusion import EDMConfig, noise_levels, preconditioned, sample_euler, sample_heun
 from ashore.policies.encoding import Encoder, EncodingSpec
 from ashore.policies.errors import InvalidConfig
-from ashore.policies.networks.mlp import MLPConfig, MLPDenoiser
-from ashore.policies.normalizer import ChunkNormalizer, MinMaxNormalizer
+from ashore.policies.generation.edm import EDMConfig
+from ashore.policies.generation.samplers import Process, SamplerConfig, make_table
+from ashore.policies.generation.scaling import Given, guided
+from ashore.policies.generation.table import follow
+from ashore.policies.goals import GoalConfig, GoalEncoder
+from ashore.policies.networks.denoiser import Shape
+from ashore.policies.networks.mlp import MLPConfig
+from ashore.policies.networks.presets import NetworkConfig, make_network
+from ashore.policies.normalizer import Normalizer, ScaleKind
 
 
 @dataclass(frozen=True)
@@ -27,17 +31,19 @@ class PolicyConfig:
     prediction_horizon: int = 16
     action_horizon: int = 4
     encoding: EncodingSpec = field(default_factory=EncodingSpec)
-    network: MLPConfig = field(default_factory=MLPConfig)
-    edm: EDMConfig = field(default_factory=EDMConfig)
-    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
-    sampler: Literal["heun", "euler", "consistency"] = "euler"
-    levels: int = 5
-    """Noise levels of the sampler; Heun needs 2 * levels - 1 evaluations, Euler as many, consistency always one."""
+    goal: GoalConfig = field(default_factory=GoalConfig)
+    observation_scale: ScaleKind = "minmax"
+    action_scale: ScaleKind = "gaussian"
+    network: NetworkConfig = field(default_factory=MLPConfig)
+    process: Process = field(default_factory=EDMConfig)
+    """What the network learns."""
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    """How it is asked."""
 
     def __post_init__(self) -> None:
         faults = [
             f"{name}: {getattr(self, name)}; must be at least 1"
-            for name in ("obs_horizon", "prediction_horizon", "action_horizon", "levels")
+            for name in ("obs_horizon", "prediction_horizon", "action_horizon")
             if getattr(self, name) < 1
         ]
         if self.obs_horizon - 1 + self.action_horizon > self.prediction_horizon:
@@ -53,25 +59,47 @@ class Policy(nn.Module):
 
     is_snapped: Tensor
     """(Da,) whether an action element has only two settings."""
+    wanted: Tensor
+    """(Dg,) the encoded goal that is planned for; all zeros without one."""
 
     def __init__(self, config: PolicyConfig, contract: Contract) -> None:
         super().__init__()
         self.config = config
+        self.table = make_table(config.process, config.sampler)
         self.encoder = Encoder(config.encoding, contract)
+        self.goal_encoder = GoalEncoder(config.goal, contract)
         self.frame = RelativeActions(contract)
-        self.obs_scale = MinMaxNormalizer(self.encoder.width)
         chunk = (config.prediction_horizon, contract.action_width)
-        self.action_scale = ChunkNormalizer(chunk, config.edm.sigma_data)
+        self.obs_scale = Normalizer((self.encoder.width,), config.observation_scale)
+        self.action_scale = Normalizer(chunk, config.action_scale, config.process.sigma_data)
         is_snapped = torch.zeros(contract.action_width, dtype=torch.bool)
         for name in config.encoding.snap:
             is_snapped[contract.action_slices[name]] = True
         self.register_buffer("is_snapped", is_snapped)
-        self.network = MLPDenoiser(config.network, chunk, (config.obs_horizon, self.encoder.width))
+        self.register_buffer("wanted", torch.zeros(self.goal_encoder.width), persistent=False)
+        shape = Shape(chunk, (config.obs_horizon, self.encoder.width), self.goal_encoder.width, self.n_levels)
+        self.network = make_network(config.network, shape)
 
-    def fit(self, obs: Tensor, actions: Tensor) -> None:
-        """Widen both normalisers' ranges to these windows: obs (B, To, Do), actions (B, Tp, Da), contract units."""
-        self.obs_scale.include(self.encoder(obs))
+    @property
+    def n_levels(self) -> int:
+        """Noise levels that the network is told at once, L."""
+        return len(self.table.rows[0].level)
+
+    @property
+    def noise_shape(self) -> tuple[int, int]:
+        """Shape of the noise of one chunk, (n * Tp, Da): one to start from, and one for each row that adds noise."""
+        rows, width = self.action_scale.shape
+        return self.table.n_draws * rows, width
+
+    def fit(self, obs: Tensor, actions: Tensor, goals: Tensor) -> None:
+        """Widen the normalisers' ranges to these windows: obs (B, To, Do), actions (B, Tp, Da), goals (B, size)."""
+        self.obs_scale.include(self.encoder(obs).flatten(0, 1))
         self.action_scale.include(self.frame.to_relative(actions, obs))
+        self.goal_encoder.fit(goals)
+
+    def aim(self, goal: Tensor) -> None:
+        """Plan for a raw goal (size,) from now on."""
+        self.wanted.copy_(self.goal_encoder(goal[None])[0])
 
     def observe(self, obs: Tensor) -> Tensor:
         """Encode and normalise raw windows (B, To, Do) to (B, To, De)."""
@@ -86,9 +114,13 @@ class Policy(nn.Module):
         return self.frame.to_absolute(self.action_scale.denormalize(actions), obs)
 
     def forward(self, obs: Tensor, noise: Tensor) -> Tensor:
-        """Plan absolute chunks (B, Tp, Da) from raw windows (B, To, Do) and standard normal noise (B, Tp, Da)."""
+        """Plan absolute chunks (B, Tp, Da) from raw windows (B, To, Do) and standard normal noise (B, *noise_shape)."""
+        return self.conclude(self.sample(self.observe(obs), noise), obs)
+
+    def conclude(self, chunks: Tensor, obs: Tensor) -> Tensor:
+        """Turn sampled normalised chunks (B, Tp, Da) into absolute ones within what was demonstrated."""
         scale = self.action_scale
-        relative = scale.limit(scale.denormalize(self.sample(self.observe(obs), noise)))
+        relative = scale.limit(scale.denormalize(chunks))
         snapped = torch.where(relative > self.middle(), scale.high, scale.low)
         return self.frame.to_absolute(torch.where(self.is_snapped, snapped, relative), obs)
 
@@ -105,17 +137,14 @@ class Policy(nn.Module):
         distance = (relative - self.middle()).abs() / self.action_scale.half_range()
         return torch.where(self.is_snapped, distance, torch.full_like(distance, torch.inf))
 
+    def goal(self, like: Tensor) -> Tensor:
+        """Repeat the goal that is planned for as often as `like` (B, ...) has rows: (B, Dg)."""
+        if not self.goal_encoder.width:
+            return like.new_zeros(like.shape[0], 0)  # Expanding an empty tensor fixes the batch of an exported graph.
+        return self.wanted.expand(like.shape[0], -1)
+
     def sample(self, observation: Tensor, noise: Tensor) -> Tensor:
-        """Sample normalised chunks (B, Tp, Da) from normalised observations (B, To, De)."""
-        config, edm = self.config, self.config.edm
-        if config.sampler == "consistency":
-            sigma = noise[:, 0, 0] * 0 + edm.sigma_max
-            scales = (edm.sigma_data, config.consistency.sigma_min)
-            # A unit start took the arm's success from 94.5 to 98 % of 200 draws.
-            return consistent(self.network, noise * config.consistency.start_std, sigma, observation, scales)
-
-        def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
-            return preconditioned(self.network, noisy, sigma, observation, edm.sigma_data)
-
-        sampler = sample_heun if config.sampler == "heun" else sample_euler
-        return sampler(denoise, noise, noise_levels(config.levels, edm))
+        """Sample normalised chunks (B, Tp, Da) from normalised observations (B, To, De) and noise (B, *noise_shape)."""
+        given = Given(observation, self.goal(observation))
+        network = guided(self.network, self.config.goal.guidance)
+        return follow(network, self.table, noise, given, self.action_scale.bounds())

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,11 @@ from torch import Tensor
 
 from ashore.datasets.contract import Contract
 from ashore.policies.errors import TooFewWindows
-from ashore.policies.policy import Policy
+from ashore.policies.goals import GoalConfig
+from ashore.policies.policy import Policy, PolicyConfig
+
+if TYPE_CHECKING:
+    from ashore.datasets.windows import WindowSampler
 
 Array = NDArray[Any]
 N_HELD_OUT = 512
@@ -38,6 +42,8 @@ class TrainingData:
     windows: Windows
     episode_of: Array
     """(len(windows),) the episode of each window."""
+    goals: Array = field(default_factory=lambda: np.zeros((1, 0), np.float32))
+    """(E, Dg) what each episode was after, raw; Dg is 0, and one row stands for all, without goals."""
     held_out: float = 0.03
     """Share of the episodes that is held back, at least one."""
     seed: int = 0
@@ -59,8 +65,8 @@ class TrainingData:
             episodes = len(np.unique(self.episode_of))
             raise TooFewWindows(len(self.learnt_indices), episodes, f"one batch of {batch_size} windows")
 
-    def batch(self, update: int, batch_size: int) -> tuple[Tensor, Tensor]:
-        """Gather the batch of an update: obs (B, To, Do), actions (B, Tp, Da); a function of seed and update alone."""
+    def batch(self, update: int, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Gather the batch of an update, a function of seed and update alone; shapes as in gather."""
         per_epoch = len(self.learnt_indices) // batch_size
         epoch, place = divmod(update, per_epoch)
         if self._order[0] != epoch:
@@ -68,10 +74,12 @@ class TrainingData:
             self._order = (epoch, order)
         return self.gather(self._order[1][place * batch_size : (place + 1) * batch_size])
 
-    def gather(self, indices: Array) -> tuple[Tensor, Tensor]:
-        """Gather any windows as tensors: obs (B, To, Do), actions (B, Tp, Da)."""
+    def gather(self, indices: Array) -> tuple[Tensor, Tensor, Tensor]:
+        """Gather any windows as tensors: obs (B, To, Do), actions (B, Tp, Da), raw goals (B, Dg)."""
         obs, actions = self.windows.batch(indices)[:2]
-        return torch.from_numpy(np.asarray(obs, np.float32)), torch.from_numpy(np.asarray(actions, np.float32))
+        wanted = self.goals[self.episode_of[indices]] if self.goals.shape[1] else np.zeros((len(indices), 0))
+        parts = [torch.from_numpy(np.asarray(part, np.float32)) for part in (obs, actions, wanted)]
+        return parts[0], parts[1], parts[2]
 
     def fit(self, policy: Policy, block: int = 4096) -> None:
         """Fit a policy's normalisers to all windows, block by block."""
@@ -96,20 +104,28 @@ class TrainingData:
         aside.replace(run / "calibration.npz")
 
 
-def open_stores(paths: Sequence[Path | str], horizons: tuple[int, int, int], seed: int) -> TrainingData:
+def open_stores(paths: Sequence[Path | str], shape: PolicyConfig, seed: int) -> TrainingData:
     """Open episode stores of one contract for training.
 
     Args:
         paths: the stores' folders.
-        horizons: (obs_horizon, prediction_horizon, action_horizon).
+        shape: of the policy: horizons, and the goals that it is told.
         seed: decides which episodes are held back, and the order of the others.
     """
     from ashore.datasets.store import EpisodeStore
     from ashore.datasets.windows import WindowSampler
 
     stores = [EpisodeStore.open(Path(path), readonly=True) for path in paths]
-    sampler = WindowSampler(stores, *horizons)
-    return TrainingData(sampler.contract, sampler, sampler.episode_of, seed=seed)
+    sampler = WindowSampler(stores, shape.obs_horizon, shape.prediction_horizon, shape.action_horizon)
+    shape.goal.check(sampler.contract)
+    return TrainingData(sampler.contract, sampler, sampler.episode_of, _goals(sampler, shape.goal), seed=seed)
+
+
+def _goals(sampler: "WindowSampler", goal: GoalConfig) -> Array:
+    """List what each episode (E, size) was after: its features at the end."""
+    ends = sampler.obs[sampler.episode_ends - 1]  # (E, Do)
+    parts = [ends[:, sampler.contract.observation_slices[name]] for name in goal.features]
+    return np.concatenate([np.zeros((len(ends), 0), np.float32), *parts], axis=1)
 
 
 def _evenly(indices: Array, count: int) -> Array:

@@ -71,7 +71,7 @@ def learning_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]
     colours = (BLUE, ORANGE, GREY, INK, GREEN)
     for colour, (name, (updates, losses)) in zip(colours, curves.items(), strict=False):
         axes.plot(updates, losses, label=name, color=colour, linewidth=1.6)
-    _logarithmic(axes, "y", steps=(1.0, 2.0, 5.0))
+    logarithmic(axes, "y", steps=(1.0, 2.0, 5.0))
     axes.set_xlabel("updates")
     axes.set_ylabel("training loss")
     axes.legend(frameon=False, ncols=2)
@@ -99,8 +99,8 @@ def jitter(errors: Mapping[str, Sequence[float]], xlabel: str) -> str:
         ordered = np.sort(np.abs(np.asarray(values, dtype=float)))
         share = 1.0 - np.arange(len(ordered)) / len(ordered)
         axes.plot(np.maximum(ordered, 1e-3), share, label=name, color=colour, linewidth=1.8)
-    _logarithmic(axes, "x")
-    _logarithmic(axes, "y")
+    logarithmic(axes, "x")
+    logarithmic(axes, "y")
     axes.axhline(0.01, color=MUTED, linewidth=0.8, linestyle="--")
     axes.text(1.1e-3, 0.0115, "p99", color=MUTED)
     axes.set_xlabel(xlabel)
@@ -109,7 +109,7 @@ def jitter(errors: Mapping[str, Sequence[float]], xlabel: str) -> str:
     return to_svg(figure)
 
 
-def _logarithmic(axes: Axes, which: str, steps: tuple[float, ...] = (1.0,)) -> None:
+def logarithmic(axes: Axes, which: str, steps: tuple[float, ...] = (1.0,)) -> None:
     """Make an axis logarithmic, with plain numbers: matplotlib's own labels are formulas, which texts here are not."""
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis = axes.xaxis if which == "x" else axes.yaxis

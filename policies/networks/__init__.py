@@ -1,1 +1,1 @@
-"""Denoiser networks behind one face; the MLP is the one for CPUs."""
+"""Networks behind one face, Denoiser; the MLP is the one for CPUs, the UNet the one for GPUs."""

@@ -1,64 +1,50 @@
 """A residual MLP over the whole chunk: by far the most learning for a CPU-minute on small state policies."""
 
 from dataclasses import dataclass
-from math import log
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from ashore.policies.networks.denoiser import Shape, sinusoidal
 
 
 @dataclass(frozen=True)
 class MLPConfig:
     """Size of the residual MLP; 256 x 4 holds 2 to 3 million parameters."""
 
+    kind: Literal["mlp"] = "mlp"
     width: int = 256
     blocks: int = 4
     expansion: int = 4
     """Width of a block's inner layer over the block's own."""
     level_width: int = 64
-    """Width of the sinusoidal embedding of the noise level."""
+    """Width of the sinusoidal embedding of a noise level."""
 
 
 class MLPDenoiser(nn.Module):
-    """Predict a chunk from a noisy one: F of the EDM formulation, with the face of every denoiser here.
+    """Input is the flat chunk, observation and goal; the noise level scales and shifts each block (FiLM)."""
 
-    Input is the flat chunk and the flat observation; the noise level scales and shifts each block (FiLM).
-    """
-
-    def __init__(self, config: MLPConfig, chunk: tuple[int, int], observation: tuple[int, int]) -> None:
-        """Make the network for chunks (Tp, Da) and encoded observation windows (To, De)."""
+    def __init__(self, config: MLPConfig, shape: Shape) -> None:
         super().__init__()
         self.config = config
-        self.chunk = chunk
-        n_chunk, n_observation = chunk[0] * chunk[1], observation[0] * observation[1]
-        self.level = nn.Sequential(nn.Linear(config.level_width, config.width), nn.SiLU())
-        self.entry = nn.Linear(n_chunk + n_observation, config.width)
+        self.chunk = shape.chunk
+        n_chunk = shape.chunk[0] * shape.chunk[1]
+        n_given = shape.observation[0] * shape.observation[1] + shape.goal
+        self.level = nn.Sequential(nn.Linear(shape.levels * config.level_width, config.width), nn.SiLU())
+        self.entry = nn.Linear(n_chunk + n_given, config.width)
         self.blocks = nn.ModuleList(ResidualBlock(config) for _ in range(config.blocks))
         self.exit = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, n_chunk))
 
-    def forward(self, noisy_actions: Tensor, noise_level: Tensor, observation: Tensor) -> Tensor:
-        """Compute F.
-
-        Args:
-            noisy_actions: (B, Tp, Da), scaled to about unit variance.
-            noise_level: (B,) c_noise = ln(sigma) / 4.
-            observation: (B, To, De), normalised.
-
-        Returns:
-            (B, Tp, Da).
-        """
-        hidden = self.features(noisy_actions, noise_level, observation)
-        flat: Tensor = self.exit(hidden)
-        return flat.reshape(-1, *self.chunk)
-
-    def features(self, noisy_actions: Tensor, noise_level: Tensor, observation: Tensor) -> Tensor:
-        """Compute the last hidden layer (B, width), before the output layer."""
+    def forward(self, noisy_actions: Tensor, noise_level: Tensor, observation: Tensor, goal: Tensor) -> Tensor:
+        """Predict a chunk; see Denoiser."""
         level = self.level(sinusoidal(noise_level, self.config.level_width))
-        hidden: Tensor = self.entry(torch.cat((noisy_actions.flatten(1), observation.flatten(1)), dim=-1))
+        hidden: Tensor = self.entry(torch.cat((noisy_actions.flatten(1), observation.flatten(1), goal), dim=-1))
         for block in self.blocks:
             hidden = block(hidden, level)
-        return hidden
+        flat: Tensor = self.exit(hidden)
+        return flat.reshape(-1, *self.chunk)
 
 
 class ResidualBlock(nn.Module):
@@ -77,10 +63,3 @@ class ResidualBlock(nn.Module):
         inside = self.norm(hidden) * (1 + scale) + shift
         refined: Tensor = hidden + self.outer(functional.silu(self.inner(inside)))
         return refined
-
-
-def sinusoidal(noise_level: Tensor, width: int) -> Tensor:
-    """Embed noise levels (B,) as (B, width) cosines and sines of frequencies from 0.1 to 100, evenly in logarithm."""
-    steps = torch.arange(width // 2, dtype=torch.float32, device=noise_level.device) / (width // 2 - 1)
-    angles = noise_level[:, None].float() * 0.1 * torch.exp(steps * log(1000.0))
-    return torch.cat((torch.cos(angles), torch.sin(angles)), dim=-1)

@@ -74,8 +74,7 @@ class Thinking:
             planner.plan(obs, self._noise())
 
     def _noise(self) -> Array:
-        shape = (1, self._planner.prediction_horizon, self._planner.contract.action_width)
-        return self._rng.standard_normal(shape, dtype=np.float32)
+        return self._rng.standard_normal((1, *self._planner.noise_shape), dtype=np.float32)
 
     def _run(self) -> None:
         while True:

@@ -97,6 +97,7 @@ class PointPlanner:
 
     contract, card = CONTRACT, CARD
     obs_horizon, prediction_horizon, action_horizon = 2, 8, 4
+    noise_shape = (8, 2)
 
     def __init__(self, offset_m: float = 0.0) -> None:
         self.offset_m, self.histories = offset_m, []

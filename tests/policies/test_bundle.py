@@ -13,7 +13,7 @@ import pytest
 from bundle_cases import CARD, CONTRACT, HORIZONS, TO, TP, WIDTH, contents, graph, vectors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from ashore.datasets.errors import StorageFailed, UnreadableFile
 from ashore.policies.bundle import load_bundle, read_card, read_evidence, write_bundle
@@ -111,7 +111,7 @@ FAULTS = {
     "not an ONNX file": lambda: contents(policy_onnx=b"\x00\x01 no graph"),
     "lacks .* 'obs_horizon'": lambda: contents(policy_onnx=graph({}).SerializeToString()),
     "do not fit": lambda: contents(policy_onnx=graph({**HORIZONS, "action_horizon": 9}).SerializeToString()),
-    r"noise is .* needs tensor\(float\)": lambda: contents(
+    r"noise has 5 rows; expected 1 to 101 times the 8": lambda: contents(
         policy_onnx=graph(shape=("batch", 5, WIDTH)).SerializeToString()
     ),
     r"\[1, 8, 3\]; the contract needs": lambda: contents(policy_onnx=graph(shape=(1, TP, WIDTH)).SerializeToString()),
@@ -156,12 +156,33 @@ def test_graphs_that_reach_outside_or_loop_are_refused() -> None:
     custom.graph.node[0].domain = "evil"
     assert "domain 'evil'" in graph_faults(custom.SerializeToString())[0]
     hidden = graph()
-    branch = helper.make_graph([helper.make_node("Loop", [], [])], "body", [], [])
+    branch = helper.make_graph([helper.make_node("If", ["x"], [])], "body", [], [])
     hidden.graph.node[0].attribute.append(helper.make_attribute("body", branch))
-    assert "'Loop'" in graph_faults(hidden.SerializeToString())[0]
+    assert "'If'" in graph_faults(hidden.SerializeToString())[0]
     function = graph()
     function.functions.append(onnx.FunctionProto(name="f", domain="x"))
     assert "functions" in graph_faults(function.SerializeToString())[0]
+
+
+def looped(turns: object = 5, begin: str = "", n: int = 1, inner: bool = False) -> bytes:
+    """A graph with loops: `turns` is a constant, or the name of something that is computed."""
+    model = graph()
+    inside = [helper.make_node("Loop", ["turns"], ["y"], body=helper.make_graph([], "deep", [], []))] if inner else []
+    body = helper.make_graph(inside, "body", [], [])
+    if isinstance(turns, int):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(turns, np.int64), "turns"))
+    for _ in range(n):
+        name = "turns" if isinstance(turns, int) else str(turns)
+        model.graph.node.append(helper.make_node("Loop", [name, begin], ["z"], body=body))
+    return model.SerializeToString()
+
+
+def test_only_one_loop_of_a_fixed_number_of_turns_is_run() -> None:
+    assert graph_faults(looped(1)) == graph_faults(looped(200)) == []
+    for endless in (looped(0), looped(-1), looped(201), looped(2**62), looped("obs"), looped(""), looped(5, "go_on")):
+        assert "fixed number of turns" in " ".join(graph_faults(endless))
+    assert "2 loops" in " ".join(graph_faults(looped(5, n=2)))
+    assert "a loop within a loop" in " ".join(graph_faults(looped(5, inner=True)))
 
 
 @given(st.binary(max_size=400))

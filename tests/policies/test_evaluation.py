@@ -89,6 +89,7 @@ class ExpertPlanner:
     """The task's own expert as a planner that replans at every step."""
 
     obs_horizon, prediction_horizon, action_horizon = 1, 2, 1
+    noise_shape = (2, 1)
 
     def __init__(self, simulation: object) -> None:
         self.simulation = simulation

@@ -82,6 +82,7 @@ class SlowPlanner:
     contract = Contract("r", "t", (Feature("o", (1,), "m", "none"),), (Feature("a", (1,), "m", "none"),), 10.0)
     card = None
     obs_horizon, prediction_horizon, action_horizon = 1, 2, 1
+    noise_shape = (2, 1)
 
     def __init__(self) -> None:
         self.go = threading.Event()

@@ -12,13 +12,15 @@ from point_cases import CONTRACT, PointSimulation
 
 from ashore.datasets.episode import Episode, EpisodeMeta
 from ashore.datasets.store import EpisodeStore
+from ashore.policies.generation.samplers import SamplerConfig
 from ashore.policies.networks.mlp import MLPConfig
 from ashore.policies.policy import PolicyConfig
-from ashore.policies.training import TrainingConfig, train
+from ashore.policies.training import train
+from ashore.policies.training_loop import TrainingConfig
 from ashore.sim.randomization import draw_episodes
 
 HZ = CONTRACT.control_hz
-SHAPE = PolicyConfig(prediction_horizon=8, network=MLPConfig(width=64, blocks=2), sampler="euler", levels=1)
+SHAPE = PolicyConfig(prediction_horizon=8, network=MLPConfig(width=64, blocks=2), sampler=SamplerConfig("euler", 1))
 TRAINING = TrainingConfig(
     updates=500, batch_size=128, learning_rate=3e-3, warmup_updates=20, average_decay=0.97, precision="float32"
 )

@@ -1,0 +1,1 @@
+"""`ashore doctor run`: why a run that trained well fails, as one page."""
