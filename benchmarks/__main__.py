@@ -16,11 +16,13 @@ from benchmarks.row import Row, table_of, write_rows
 BENCHMARKS = {
     "experts": "benchmarks.experts",
     "import": "benchmarks.imports",
+    "inference": "benchmarks.inference",
     "loader": "benchmarks.loader",
     "push_t": "benchmarks.push_t",
     "recording": "benchmarks.recording",
     "rollouts": "benchmarks.rollouts",
     "spine": "benchmarks.spine",
+    "training": "benchmarks.training",
     "twin_gap": "benchmarks.twin_gap",
 }
 

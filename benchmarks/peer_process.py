@@ -24,17 +24,22 @@ class PeerFailed(AshoreError):
         )
 
 
-def run_peer(script: str, arguments: Sequence[str | Path], variable: str) -> dict[str, Any] | None:
+def run_peer(
+    script: str, arguments: Sequence[str | Path], variable: str, limit_s: float = LIMIT_S
+) -> dict[str, Any] | None:
     """Run a script under the Python that a variable names; return what it found, or None where none is named.
 
     Raises:
         PeerFailed: it ended with a fault.
+        subprocess.TimeoutExpired: it took longer than the limit.
     """
     python = os.environ.get(variable)
     if not python:
         return None
     command = [python, str(SCRIPTS / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=os.environ | QUIET, check=False)
+    # Ashore's folder `datasets`, if on the path, would hide the package of that name.
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, env=given | QUIET, check=False)
     if done.returncode:
         last = "\n  ".join(done.stderr.strip().splitlines()[-3:])
         raise PeerFailed(script, done.returncode, last or "none", variable)

@@ -47,6 +47,26 @@ class UnknownCommand(AshoreError):
         )
 
 
+class BadOptions(AshoreError):
+    """A file of options with some that do not exist or do not fit; lists every fault."""
+
+    def __init__(self, path: Path | str, faults: Sequence[str], options: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"{path} has {len(faults)} fault(s):\n{lines}\nValid options: {quoted(options)}. Correct these lines."
+        )
+
+
+class InvalidGoalText(AshoreError):
+    """A goal on the command line that cannot be read."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text!r} is no goal. Expected NAME=NUMBERS with an observation's name, such as "
+            "object_pos_base_m=0.5,0.1,0.02, or `none` to plan without one. Correct --goal."
+        )
+
+
 class FileTrouble(AshoreError):
     """The operating system refused a file."""
 
@@ -64,6 +84,16 @@ class NotAPolicy(AshoreError):
         super().__init__(
             f"{path} does not exist. Expected a run's folder, as `ashore train` or `ashore distill` makes it, "
             "or a bundle, as `ashore export` makes it. Check the path."
+        )
+
+
+class FixedInBundle(AshoreError):
+    """A bundle that is asked for another sampler or goal than the one in its graph."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a bundle, whose sampler, steps, guidance and goal are built in. Expected a run's folder with "
+            "these options. Leave them out, or export the run again with them."
         )
 
 

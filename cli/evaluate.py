@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional
 
+from ashore.cli.opening import SamplerName
+
 if TYPE_CHECKING:
     from ashore.policies.evaluation import Evaluation, Simulated
     from ashore.sim.randomization import Randomization
@@ -23,6 +25,7 @@ class Evaluate:
     Inference takes its time in the simulation too. For example:
 
       ashore evaluate out/student --episodes 200
+      ashore evaluate out/teacher --sampler dpm --steps 8
       ashore evaluate out/policy.ashore --task arm/pick-place --level narrow --latency-ms 30
       ashore evaluate out/student --twin arm_hard --episodes 20 --report out/hard.json
       ashore evaluate out/student --level my_cell.yaml --episodes 300 --plot out/slices.png
@@ -42,6 +45,14 @@ class Evaluate:
     """Time that inference takes."""
     seed: int = 1_000
     """Seed of the draws and of every noise; training data comes from small ones."""
+    sampler: SamplerName = "auto"
+    """How a run is sampled: euler, heun or dpm for EDM; ddim, ddpm or dpm for DDPM. A bundle has its own."""
+    steps: int | None = None
+    """Steps of the sampler, 1 to 100; for a consistency run 1 to 4."""
+    guidance: float | None = None
+    """Weight of the goal, above 1 for more decided ones (classifier-free guidance)."""
+    goal: tuple[str, ...] = ()
+    """Goals of a goal-conditioned run, NAME=NUMBER,NUMBER...; `none` plans without one."""
     report: Path | None = None
     """JSON file for every episode's verdict, figures and draw, and the success by slices of the draws."""
     plot: Path | None = None
@@ -49,12 +60,12 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate, and show the figures."""
-        from ashore.cli.opening import open_planner
+        from ashore.cli.opening import asked_of, open_planner
         from ashore.cli.progress import shown
         from ashore.policies.evaluation import evaluate
         from ashore.sim.randomization import draw_episodes, episode_seed
 
-        planner = open_planner(self.policy)
+        planner = open_planner(self.policy, asked_of(self.sampler, self.steps, self.guidance, self.goal))
         task = self.task if self.task is not None else planner.contract.task
         indices = range(self.episodes)
         with shown(f"evaluate {task}") as progress:
@@ -81,15 +92,11 @@ class Evaluate:
 
             twin = make_twin_simulation(task, min(self.episodes, TWINS), load_profile(self.twin))
             return twin, twin.randomization
-        if task.startswith("gym/"):
-            from ashore.sim.gym_task import make_gym_simulation
+        from ashore.cli.opening import open_simulation
 
-            environments = make_gym_simulation(task, min(self.episodes, ENVIRONMENTS))
-            return environments, environments.randomization
-        from ashore.sim.simulation import make_simulation
-
-        worlds = make_simulation(task, min(self.episodes, WORLDS), self.level)
-        return worlds, worlds.randomization
+        n = ENVIRONMENTS if task.startswith("gym/") else WORLDS
+        simulation = open_simulation(task, min(self.episodes, n), self.level)
+        return simulation, simulation.randomization
 
     def _write(self, path: Path, task: str, evaluation: "Evaluation") -> None:
         import json

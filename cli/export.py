@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
+
+from ashore.cli.opening import SamplerName
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,8 @@ class Export:
     The file appears only after the graph was compared with the trained policy. Example:
 
       ashore export out/student --out out/policy.ashore
+      ashore export out/student --precision int8 --out out/small.ashore
+      ashore export out/teacher --sampler dpm --steps 8 --out out/teacher.ashore
     """
 
     source: Annotated[Path, Positional]
@@ -23,14 +27,28 @@ class Export:
     evidence: Path | None = None
     """evidence.json of a ranking to carry along; the run's own where not given."""
 
+    sampler: SamplerName = "auto"
+    """Sampler in the graph: euler, heun or dpm for EDM; ddim, ddpm or dpm for DDPM; as trained where not given."""
+    steps: int | None = None
+    """Steps of the sampler, 1 to 100; for a consistency run 1 to 4."""
+    guidance: float | None = None
+    """Weight of the goal (classifier-free guidance)."""
+    goal: tuple[str, ...] = ()
+    """Goals that are built in, NAME=NUMBER,NUMBER..."""
+    precision: Literal["fp32", "int8"] = "fp32"
+    """Of the network's matrices; int8 is a quarter of the size, and its difference is told."""
+
     def run(self) -> int:
         """Export, and say what was written."""
         from ashore.cli.console import say
+        from ashore.cli.opening import asked_of
         from ashore.policies.bundle import read_card
         from ashore.policies.export import export
 
-        bundle = export(self.source, self.out, self._evidence())
-        say(f"{bundle} written, {bundle.stat().st_size / 1e6:.2f} MB; graph and policy agree.")
+        asked = asked_of(self.sampler, self.steps, self.guidance, self.goal)
+        bundle = export(self.source, self.out, self._evidence(), asked, self.precision)
+        says = "graph and policy agree" if self.precision == "fp32" else "how far int8 is from fp32 stands in its card"
+        say(f"{bundle} written, {bundle.stat().st_size / 1e6:.2f} MB; {says}.")
         say(f"Next: ashore deploy {bundle} --robot twin/{read_card(bundle)[1].name}")
         return 0
 

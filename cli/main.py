@@ -34,7 +34,7 @@ class Entry:
 COMMANDS = {
     "demo": Entry("demo.command:Demo", "from demonstrations to a robot in another engine, with a report"),
     "collect": Entry("collect:Collect", "record an expert's demonstrations in randomized simulation"),
-    "train": Entry("train:Train", "train a diffusion policy on episode stores"),
+    "train": Entry("train:Train", "train a policy on episode stores: diffusion, consistency, or a baseline"),
     "distill": Entry("distill:Distill", "distil it into a policy that plans in one network evaluation"),
     "evaluate": Entry("evaluate:Evaluate", "run a policy closed loop over randomized draws"),
     "rank": Entry("rank:Rank", "order policies by how well they should do on the robot, with evidence"),
@@ -127,7 +127,12 @@ def parse(name: str, arguments: Sequence[str]) -> Command:
     module, kind = COMMANDS[name].place.split(":")
     cls = getattr(import_module(f"ashore.cli.{module}"), kind)
     options = (tyro.conf.FlagCreatePairsOff,) if name == "plan" else ()
-    return cast(Command, tyro.cli(cls, prog=f"ashore {name}", args=arguments, config=options))
+    default = None
+    if name == "train":
+        from ashore.cli.train_options import with_config
+
+        default = with_config(cls, arguments)
+    return cast(Command, tyro.cli(cls, prog=f"ashore {name}", args=arguments, config=options, default=default))
 
 
 def help_text() -> str:

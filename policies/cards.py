@@ -11,9 +11,12 @@ from ashore.sim.robot import CommandLimits, RobotCard
 
 
 def task_encoding(task: str) -> Mapping[str, Any]:
-    """Give the encoding that a registered task suggests; empty for any other task."""
+    """Give the encoding that a registered task suggests, or Push-T's; empty for any other task."""
+    from ashore.datasets.formats.pusht_contract import PUSHT_CONTRACT, PUSHT_ENCODING
     from ashore.sim.tasks import is_task, make_task
 
+    if task == PUSHT_CONTRACT.task:
+        return PUSHT_ENCODING
     return make_task(task).encoding() if is_task(task) else {}
 
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from ashore.datasets.contract import Contract
 from ashore.datasets.errors import UnreadableFile
 from ashore.policies.configuration import read_config
-from ashore.policies.errors import InvalidGoal, NotARun
+from ashore.policies.errors import CheckpointNotSaved, InvalidGoal, NotARun
 from ashore.policies.generation.samplers import SamplerConfig
 from ashore.policies.goals import raw_goal
 from ashore.policies.policy import Policy, PolicyConfig
@@ -114,23 +114,35 @@ def load_settings(path: Path) -> tuple[RunSettings, Contract, RobotCard]:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace RUN/checkpoint by a newer one; the run is never without a whole one."""
+    """Replace RUN/checkpoint by a newer one; the run is never without a whole one.
+
+    Raises:
+        CheckpointNotSaved: the disk refused, for example because it is full; the checkpoint before is whole.
+    """
     settle(path)
     aside, current, old = path / "checkpoint.next", path / "checkpoint", path / "checkpoint.old"
-    aside.mkdir()
-    for part in PARTS:
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in getattr(checkpoint, part).items()}
-        save_file(tensors, aside / f"{part}.safetensors")
-    state = {name: getattr(checkpoint, name) for name in ("update", "elapsed_s", "has_stopped")}
-    state["schema_version"] = SCHEMA_VERSION
-    (aside / "state.json").write_text(json.dumps(state))
-    for file in (*aside.iterdir(), aside):
-        _sync(file)
+    try:
+        _write_checkpoint(aside, checkpoint)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise CheckpointNotSaved(path, str(error)) from error
     if current.exists():
         os.rename(current, old)
     os.rename(aside, current)
     _sync(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    folder.mkdir()
+    for part in PARTS:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in getattr(checkpoint, part).items()}
+        save_file(tensors, folder / f"{part}.safetensors")
+    state = {name: getattr(checkpoint, name) for name in ("update", "elapsed_s", "has_stopped")}
+    state["schema_version"] = SCHEMA_VERSION
+    (folder / "state.json").write_text(json.dumps(state))
+    for file in (*folder.iterdir(), folder):
+        _sync(file)
 
 
 def settle(path: Path) -> None:

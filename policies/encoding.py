@@ -24,7 +24,7 @@ class EncodingSpec:
     rot6d: tuple[str, ...] = ()
     """Quaternions (wxyz) given as the first two columns of their rotation matrix, in place of their four numbers."""
     relative: tuple[tuple[str, str], ...] = ()
-    """(a, b): the difference a - b of two observations of one size."""
+    """(a, b): the difference a - b; where a holds several points of b's size, of each of them."""
     fine_scale: float | None = None
     """With a length, each difference is given once more as tanh(difference / fine_scale)."""
     yaw: tuple[tuple[str, str, int], ...] = ()
@@ -64,9 +64,9 @@ class EncodingSpec:
         quaternions = [*self.rot6d, *(name for entry in self.yaw for name in entry[:2])]
         faults += [f"{n}: a quaternion has 4 elements, not {sizes[n]}" for n in quaternions if sizes.get(n, 4) != 4]
         faults += [
-            f"relative {a} - {b}: sizes {sizes[a]} and {sizes[b]} differ"
+            f"relative {a} - {b}: sizes {sizes[a]} and {sizes[b]}; the first must be a multiple of the second"
             for a, b in self.relative
-            if a in sizes and b in sizes and sizes[a] != sizes[b]
+            if a in sizes and b in sizes and sizes[a] % sizes[b]
         ]
         faults += [f"yaw of {a}: {folds} folds; must be at least 1" for a, _, folds in self.yaw if folds < 1]
         actions = [feature.name for feature in contract.actions]
@@ -96,13 +96,18 @@ class Encoder(nn.Module):
         """Encode (..., Do) raw contract values to (..., De)."""
         parts = [self._part(obs, name) for name in self.plain]
         parts += [rotation_6d(self._part(obs, name)) for name in self.spec.rot6d]
-        differences = [self._part(obs, a) - self._part(obs, b) for a, b in self.spec.relative]
+        differences = [self._difference(obs, a, b) for a, b in self.spec.relative]
         parts += differences
         if self.spec.fine_scale is not None:
             parts += [torch.tanh(difference / self.spec.fine_scale) for difference in differences]
         for name, frame, folds in self.spec.yaw:
             parts.append(folded_yaw(self._part(obs, name), self._part(obs, frame), folds))
         return torch.cat(parts, dim=-1)
+
+    def _difference(self, obs: Tensor, a: str, b: str) -> Tensor:
+        points, origin = self._part(obs, a), self._part(obs, b)
+        n = (self.slices[a].stop - self.slices[a].start) // (self.slices[b].stop - self.slices[b].start)
+        return points - torch.cat([origin] * n, dim=-1)
 
     def _part(self, obs: Tensor, name: str) -> Tensor:
         return obs[..., self.slices[name]]

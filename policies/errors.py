@@ -34,6 +34,17 @@ class InvalidGoal(AshoreError):
         )
 
 
+class UnusableData(AshoreError):
+    """Demonstrations that nothing can be learnt from; lists every fault."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the data has {len(faults)} fault(s):\n{lines}\nExpected finite numbers and actions that vary. "
+            "Look at it with `ashore doctor data STORE`, and leave the episodes out with `ashore datasets delete`."
+        )
+
+
 class NotEnoughMemory(AshoreError):
     """A run that would need more memory than is free."""
 
@@ -42,6 +53,26 @@ class NotEnoughMemory(AshoreError):
         super().__init__(
             f"training would need about {total_bytes / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB are free:\n{lines}\n"
             "Lower --batch-size, choose a smaller network with --size, or train on fewer episodes."
+        )
+
+
+class CheckpointNotSaved(AshoreError):
+    """A disk that refused a checkpoint; the one before is whole."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(
+            f"cannot save a checkpoint of {path}: {problem}. Expected a disk with space that this user may write to. "
+            "The checkpoint before is whole: make room, and give the same command again to go on from it."
+        )
+
+
+class NothingToSelect(AshoreError):
+    """A run that kept no candidates to choose from."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} has no candidates to choose from. Expected weights in its folder candidates/. "
+            "Train it with --candidates 10."
         )
 
 

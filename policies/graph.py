@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
 
 from ashore.policies.errors import ParityFailed
@@ -24,6 +25,7 @@ from ashore.policies.policy import Policy
 from ashore.policies.quantization import Precision, quantized
 
 FLOAT, INT, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+ALL = 10**9
 COLUMNS = ("into", "skip", "out", "keep", "take", "before", "noise")
 
 
@@ -112,6 +114,8 @@ def _exported(module: nn.Module, inputs: dict[str, Tensor], output: str) -> onnx
     if program is None:
         raise ParityFailed(float("inf"), 0.0)
     model = program.model_proto
+    # Weights that the network rearranges are stored as it uses them: quicker to start, and the quantizer finds them.
+    fold_constants(model, input_size_limit=ALL, output_size_limit=ALL)
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
         del part.metadata_props[:]  # Stack traces of the exporting machine.
         part.ClearField("doc_string")

@@ -66,6 +66,10 @@ class Normalizer(nn.Module):
         """Give the least and the greatest of what was demonstrated, (*shape) each, normalised."""
         return self.normalize(self.low), self.normalize(self.high)
 
+    def varies(self) -> Tensor:
+        """Tell of each element (*shape) whether it takes more than one value."""
+        return self.high - self.low > NARROW
+
     def half_range(self) -> Tensor:
         """Give half of each last-axis element's demonstrated range over all rows (Da,): the unit of differences."""
         span = self.high.reshape(-1, self.shape[-1]).amax(0) - self.low.reshape(-1, self.shape[-1]).amin(0)

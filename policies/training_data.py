@@ -1,7 +1,7 @@
 """The windows that a run learns from, those it holds back, and the order in which they are seen."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ashore.datasets.contract import Contract
-from ashore.policies.errors import TooFewWindows
+from ashore.policies.errors import TooFewWindows, UnusableData
 from ashore.policies.goals import GoalConfig
 from ashore.policies.policy import Policy, PolicyConfig
 
@@ -82,10 +82,32 @@ class TrainingData:
         return parts[0], parts[1], parts[2]
 
     def fit(self, policy: Policy, block: int = 4096) -> None:
-        """Fit a policy's normalisers to all windows, block by block."""
+        """Fit a policy's normalisers to all windows, block by block.
+
+        Raises:
+            UnusableData: a number is not finite, or no action ever changes; names the features.
+        """
+        broken: dict[str, int] = {}
         for start in range(0, len(self.windows), block):
-            indices = np.arange(start, min(start + block, len(self.windows)))
-            policy.fit(*self.gather(indices))
+            obs, actions, goals = self.gather(np.arange(start, min(start + block, len(self.windows))))
+            for name, part in self._features(obs, actions):
+                broken[name] = broken.get(name, 0) + int((~torch.isfinite(part)).flatten(1).any(1).sum())
+            policy.fit(obs, actions, goals)
+        n = len(self.windows)
+        faults = [f"{name}: NaN or infinity in {count} of {n} windows" for name, count in broken.items() if count]
+        if not faults and not policy.action_scale.varies().any():
+            faults = ["actions: the same in every step"]
+        if faults:
+            raise UnusableData(faults)
+
+    def constants(self) -> list[str]:
+        """Name the features that are the same in all held windows' steps, of which a policy learns nothing."""
+        obs, actions, _ = self.gather(self.sample_held(N_FITTED))
+        return [name for name, part in self._features(obs, actions) if bool((part == part[:1, :1]).all())]
+
+    def _features(self, obs: Tensor, actions: Tensor) -> Iterator[tuple[str, Tensor]]:
+        yield from ((name, obs[..., place]) for name, place in self.contract.observation_slices.items())
+        yield from ((name, actions[..., place]) for name, place in self.contract.action_slices.items())
 
     def sample_held(self, count: int) -> Array:
         """List up to `count` held-out windows, spread evenly."""

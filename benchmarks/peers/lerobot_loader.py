@@ -15,21 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
+from lerobot_policy import REPO_ID, declare_torchvision
 from torch.utils.data import DataLoader
 
-REPO_ID = "ashore/peer"
 BATCH = {"state": 256, "images": 32, "video": 32}
 """Windows in a batch; pictures take so long that smaller batches give a finer clock."""
-
-
-def declare_torchvision() -> None:
-    """Declare the two operators whose absence stops the import of a torchvision that was built for another torch."""
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 def open_windows(data: Path, kind: str, obs_horizon: int, prediction_horizon: int) -> Any:

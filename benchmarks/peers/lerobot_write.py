@@ -2,7 +2,7 @@
 
 A script for a Python that has LeRobot and not Ashore. The file holds `state` (R, Do) and `action` (R, Da) float32,
 `episode_ends` (E,) and, for images and video, one `camera_NAME` (R, H, W, 3) uint8 for each camera; R counts the steps
-of all E episodes.
+of all E episodes. `environment_state` (R, De), what is observed beside the robot, may come with them.
 """
 
 import argparse
@@ -13,21 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from lerobot_policy import REPO_ID, declare_torchvision
 
 FPS = 10
 TASK = "benchmark"
 IMAGE_THREADS = 4
 """Threads that write pictures while frames come in, as LeRobot advises for each camera."""
-
-
-def declare_torchvision() -> None:
-    """Declare the two operators whose absence stops the import of a torchvision that was built for another torch."""
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 def load_arrays(npz: Path, kind: str) -> dict[str, np.ndarray]:
@@ -38,6 +29,8 @@ def load_arrays(npz: Path, kind: str) -> dict[str, np.ndarray]:
     """
     with np.load(npz, allow_pickle=False) as file:
         arrays = {"observation.state": file["state"], "action": file["action"], "episode_ends": file["episode_ends"]}
+        if "environment_state" in file.files:
+            arrays["observation.environment_state"] = file["environment_state"]
         cameras = [name for name in file.files if name.startswith("camera_") and kind != "state"]
         arrays |= {f"observation.images.{name}": file[name] for name in cameras}
     if kind != "state" and not cameras:
@@ -63,9 +56,9 @@ def write(arrays: dict[str, np.ndarray], out: Path, kind: str) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     steps = {name: array for name, array in arrays.items() if name != "episode_ends"}
-    threads = IMAGE_THREADS * (len(steps) - 2)
+    threads = IMAGE_THREADS * sum("images" in name for name in steps)
     data = LeRobotDataset.create(
-        "ashore/peer",
+        REPO_ID,
         FPS,
         features_of(steps, kind),
         root=out,

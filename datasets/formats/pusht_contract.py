@@ -27,6 +27,14 @@ KEYPOINTS_LOCAL_PX = np.array(
 0.04 px at 99 % of them (the recording's first frames of an episode differ by up to 2 px)."""
 _KEYPOINT_NAMES = tuple(f"{axis}{index}" for index in range(len(KEYPOINTS_LOCAL_PX)) for axis in "xy")
 
+PUSHT_ENCODING = {
+    "observations": ("agent_pos_px", "block_keypoints_px"),
+    "relative": (("block_keypoints_px", "agent_pos_px"),),
+    "fine_scale": 30.0,
+}
+"""How a policy should see it: the state as published (pointer and keypoints), and each keypoint from the pointer, once
+more on the scale of a contact. The block's angle wraps around and says nothing that the keypoints do not."""
+
 PUSHT_CONTRACT = Contract(
     robot="pusht/pointer",
     task="gym/gym_pusht/PushT-v0",
@@ -36,7 +44,18 @@ PUSHT_CONTRACT = Contract(
         Feature("block_angle_rad", (1,), "rad", "world", ("angle",)),
         Feature("block_keypoints_px", (2 * len(KEYPOINTS_LOCAL_PX),), "px", "world", _KEYPOINT_NAMES),
     ),
-    actions=(Feature("agent_target_px", (2,), "px", "world", ("x", "y"), low=(0.0, 0.0), high=(BOARD_PX, BOARD_PX)),),
+    actions=(
+        Feature(
+            "agent_target_px",
+            (2,),
+            "px",
+            "world",
+            ("x", "y"),
+            low=(0.0, 0.0),
+            high=(BOARD_PX, BOARD_PX),
+            relative_to="agent_pos_px",
+        ),
+    ),
     control_hz=10.0,
 )
 PUSHT_CAMERA = ImageFeature("camera", (96, 96, 3), "camera")

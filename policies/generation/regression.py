@@ -40,11 +40,11 @@ def regression_loss(
         return _distance(answer, actions, config)
     noise = torch.randn(len(actions), network.config.latent, generator=generator).to(actions)  # type: ignore[attr-defined]
     answer, mean, log_variance = reconstruct(actions, *given, noise)
-    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(-1).mean()
+    divergence: Tensor = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(-1).mean()
     return _distance(answer.float(), actions, config) + config.latent_weight * divergence
 
 
 def _distance(answer: Tensor, actions: Tensor, config: RegressionConfig) -> Tensor:
     difference: Tensor = answer - actions
-    each: Tensor = difference.abs() if config.distance == "l1" else difference**2
+    each = difference.abs() if config.distance == "l1" else difference.square()
     return each.mean()

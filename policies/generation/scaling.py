@@ -44,7 +44,7 @@ def predict(network: Network, noisy: Tensor, scaling: Scaling, given: Given) -> 
 def guided(network: Network, weight: float) -> Network:
     """Move predictions away from those without a goal: F = F_without + weight (F_with - F_without).
 
-    1 is the plain conditional network and costs one evaluation, anything else two in one batch. A goal that is absent
+    1 is the plain conditional network and costs one evaluation, anything else two. A goal that is absent
     is all zeros. Source: Ho and Salimans, Classifier-Free Diffusion Guidance, 2022; for policies Reuss et al., BESO,
     RSS 2023.
     """
@@ -52,9 +52,7 @@ def guided(network: Network, weight: float) -> Network:
         return network
 
     def answer(noisy: Tensor, level: Tensor, observation: Tensor, goal: Tensor) -> Tensor:
-        noisy, level, observation = (torch.cat((part, part)) for part in (noisy, level, observation))
-        both = torch.cat((goal, torch.zeros_like(goal)))
-        with_goal, without = network(noisy, level, observation, both).chunk(2)
-        return without + weight * (with_goal - without)
+        without = network(noisy, level, observation, torch.zeros_like(goal))
+        return without + weight * (network(noisy, level, observation, goal) - without)
 
     return answer

@@ -26,8 +26,11 @@ def test_a_peer_that_fails_is_named_with_its_last_words(tmp_path: Path, monkeypa
     monkeypatch.setattr(peer_process, "SCRIPTS", tmp_path)
     monkeypatch.setenv(PYTHON, sys.executable)
     (tmp_path / "good.py").write_text("import sys\nsys.stdout.write('noise\\n{\"windows_per_s\": 2.5}\\n')")
+    (tmp_path / "path.py").write_text("import json, os\nprint(json.dumps({'path': os.environ.get('PYTHONPATH')}))")
     (tmp_path / "bad.py").write_text("import sys\nsys.exit('no such data set')")
     assert run_peer("good.py", [], PYTHON) == {"windows_per_s": 2.5}
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert run_peer("path.py", [], PYTHON) == {"path": None}
     with pytest.raises(PeerFailed, match=r"bad\.py ended with code 1(.|\n)*no such data set(.|\n)*ASHORE_PEER_PYTHON"):
         run_peer("bad.py", [], PYTHON)
     monkeypatch.delenv(CHECKOUT, raising=False)

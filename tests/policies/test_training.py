@@ -27,13 +27,27 @@ from ashore.policies.checkpoint import (
 from ashore.policies.configuration import read_config
 from ashore.policies.distillation import student_weights
 from ashore.policies.encoding import EncodingSpec
-from ashore.policies.errors import InvalidConfig, NotARun, RunExists, TooFewWindows, TrainingDiverged
+from ashore.policies.errors import (
+    InvalidConfig,
+    NotARun,
+    NotEnoughMemory,
+    RunExists,
+    TooFewWindows,
+    TrainingDiverged,
+    UnusableData,
+)
 from ashore.policies.generation.consistency import ConsistencyConfig
+from ashore.policies.generation.ddpm import DDPMConfig
+from ashore.policies.generation.regression import RegressionConfig
+from ashore.policies.generation.samplers import SamplerConfig
 from ashore.policies.losses import FromData, FromTeacher
+from ashore.policies.memory import estimate, require_memory
 from ashore.policies.metrics import read_metrics
+from ashore.policies.networks.act import ACTConfig
 from ashore.policies.networks.mlp import MLPConfig
+from ashore.policies.networks.presets import n_parameters
 from ashore.policies.policy import Policy, PolicyConfig
-from ashore.policies.training import run_training
+from ashore.policies.training import kind_of, run_training
 from ashore.policies.training_data import TrainingData
 from ashore.policies.training_loop import TrainingConfig
 from ashore.sim.interfaces import make_interface
@@ -228,3 +242,126 @@ def test_the_generic_interface_joins_actions_and_holds_the_last() -> None:
     assert command.tolist() == [[1, 1, 1, 0], [1, 1, 1, 0]]
     assert np.array_equal(interface.stop({}, command), command)
     assert interface.derive(action).keys() == action.keys()
+
+
+@pytest.mark.parametrize(("kind", "place"), [("observation", 0), ("action", 1)])
+def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path: Path, kind: str, place: int) -> None:
+    data = reach_data(400)
+    arrays = (data.windows.obs, data.windows.actions)
+    arrays[place][7, 1, 2] = np.nan
+    named = {"observation": "tcp_pos_base_m", "action": "tool_pos_base_m"}[kind]
+    with pytest.raises(UnusableData, match=f"{named}: NaN or infinity in 1 of 400 windows"):
+        run(tmp_path / "run", data=data)
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_actions_that_never_change_are_refused_and_constant_features_named(tmp_path: Path) -> None:
+    data = reach_data(400)
+    data.windows.obs[..., 7:10] = 0.5
+    assert data.constants() == ["object_pos_base_m"]
+    data.windows.actions[:] = 0.1
+    data.windows.obs[..., :3] = 0.0  # They are relative to it.
+    with pytest.raises(UnusableData, match="actions: the same in every step"):
+        run(tmp_path / "run", data=data)
+
+
+def test_memory_is_estimated_and_a_run_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, data = Policy(SHAPE, CONTRACT), reach_data(400)
+    small, large = estimate(policy, data, 64), estimate(policy, data, 640)
+    assert large.activations == pytest.approx(10 * small.activations)
+    assert small.weights == 20 * n_parameters(policy) and small.data >= data.windows.obs.nbytes
+    hidden = 64 * 4 * 128 * 2  # At least one hidden layer of each block is kept.
+    assert hidden < small.activations < 100 * hidden
+    monkeypatch.setattr("ashore.policies.memory.free_bytes", lambda: 1e6)
+    with pytest.raises(NotEnoughMemory, match=r"(?s)activations.*--batch-size"):
+        require_memory(policy, data, 64)
+
+
+@pytest.mark.parametrize("kind", ["bc", "act", "consistency", "ddpm"])
+def test_every_kind_of_policy_learns_to_reach(tmp_path: Path, kind: str) -> None:
+    processes = {
+        "bc": RegressionConfig(),
+        "act": RegressionConfig(distance="l1"),
+        "consistency": ConsistencyConfig(form="training", levels=80),
+        "ddpm": DDPMConfig(),
+    }
+    network = ACTConfig(width=32, heads=2, feedforward=64) if kind == "act" else SHAPE.network
+    sampler = SamplerConfig("ddpm") if kind == "ddpm" else SamplerConfig()
+    shape = replace(SHAPE, process=processes[kind], network=network, sampler=sampler)
+    training = replace(QUICK, updates=400, batch_size=128, learning_rate=3e-3, average_decay=0.99, checkpoint_s=60.0)
+    settings = RunSettings(kind_of(shape), shape, asdict(training), ("memory",))
+    assert settings.kind == ("diffusion" if kind == "ddpm" else kind)
+    planner = load_run(run_training(tmp_path / "run", settings, reach_data(), FromData()))
+    obs, wanted, _ = (tensor.numpy() for tensor in reach_data(300, seed=7).gather(np.arange(300)))
+    noise = np.random.default_rng(0).normal(size=(300, *planner.noise_shape)).astype(np.float32)
+    error = np.abs(planner.plan(obs, noise) - wanted)[..., :3].mean()
+    assert error < 0.05  # A policy that stays where it is errs by 0.1.
+
+
+FULL_DISK = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_training import QUICK, run
+from ashore.datasets.errors import AshoreError
+from ashore.policies.checkpoint import load_checkpoint, load_run
+disk = Path(sys.argv[1])
+run(disk / "run", replace(QUICK, updates=30, checkpoint_s=0.01))
+(disk / "ballast").write_bytes(b"")
+import os
+free = os.statvfs(disk)
+(disk / "ballast").write_bytes(bytes(max(free.f_bavail * free.f_frsize - 200_000, 0)))
+config = disk / "run" / "config.json"
+config.write_text(config.read_text().replace('"updates": 30', '"updates": 60'))
+try:
+    run(disk / "run", replace(QUICK, updates=60, checkpoint_s=0.01))
+    print("never full")
+except AshoreError as error:
+    load_run(disk / "run")
+    left = sorted(path.name for path in (disk / "run").glob("checkpoint*"))
+    print(load_checkpoint(disk / "run").update, left, str(error).splitlines()[0])
+"""
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    mount = 'mount -t tmpfs -o size=40M tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    script = FULL_DISK.format(tests=str(Path(__file__).parent))
+    arguments = ["sh", "-c", mount, "sh", str(tmp_path / "disk"), sys.executable, script]
+    done = subprocess.run(["unshare", "--mount", "--map-root-user", *arguments], capture_output=True, text=True)
+    if done.returncode and ("unshare" in done.stderr or "mount" in done.stderr):
+        pytest.skip(f"no file system of its own for a process here: {done.stderr.strip()[-200:]}")
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = done.stdout.splitlines()[-1]
+    assert said.startswith("30 ['checkpoint'] cannot save a checkpoint of") and "The checkpoint before is whole" in said
+
+
+def test_two_processes_share_a_batch_and_end_with_the_same_weights(tmp_path: Path) -> None:
+    script = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_training import run
+run(Path({str(tmp_path / "run")!r}))
+"""
+    (tmp_path / "script.py").write_text(script)
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    done = subprocess.run([*launch, str(tmp_path / "script.py")], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    both, alone = load_checkpoint(tmp_path / "run"), load_checkpoint(run(tmp_path / "alone"))
+    assert both.update == alone.update == 40
+    assert (
+        read_metrics(tmp_path / "run")[-1]["held_out_loss"]
+        < 1.5 * read_metrics(tmp_path / "alone")[-1]["held_out_loss"]
+    )
