@@ -14,6 +14,7 @@ from ashore.datasets.progress import Progress
 from benchmarks.row import Row, table_of, write_rows
 
 BENCHMARKS = {
+    "consistency": "benchmarks.consistency",
     "experts": "benchmarks.experts",
     "import": "benchmarks.imports",
     "inference": "benchmarks.inference",

@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata, util
 from pathlib import Path
@@ -62,7 +62,7 @@ class Doctor:
       ashore doctor
       ashore doctor data out/arm
       ashore doctor robot my_arm/robot.yaml
-      ashore doctor run out/student
+      ashore doctor out/student
     """
 
     what: OmitArgPrefixes[
@@ -71,6 +71,12 @@ class Doctor:
         | Annotated[RobotCheck, subcommand("robot", prefix_name=False)]
         | Annotated[RunCheck, subcommand("run", prefix_name=False)]
     ] = field(default_factory=Machine)
+
+    @classmethod
+    def prepared(cls, arguments: Sequence[str]) -> "tuple[Sequence[str], None]":
+        """Let `ashore doctor RUN` stand for `ashore doctor run RUN`."""
+        is_run = bool(arguments) and (Path(arguments[0]) / "config.json").is_file()
+        return (["run", *arguments] if is_run else arguments), None
 
     def run(self) -> int:
         """Examine what was asked for."""

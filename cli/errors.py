@@ -57,6 +57,16 @@ class BadOptions(AshoreError):
         )
 
 
+class NoStores(AshoreError):
+    """A training without data."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no episode store was given. Expected at least one folder, such as out/arm, or `stores` in the file of "
+            "--config. Collect one with `ashore collect`, or import one with `ashore datasets import`."
+        )
+
+
 class InvalidGoalText(AshoreError):
     """A goal on the command line that cannot be read."""
 

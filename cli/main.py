@@ -127,11 +127,7 @@ def parse(name: str, arguments: Sequence[str]) -> Command:
     module, kind = COMMANDS[name].place.split(":")
     cls = getattr(import_module(f"ashore.cli.{module}"), kind)
     options = (tyro.conf.FlagCreatePairsOff,) if name == "plan" else ()
-    default = None
-    if name == "train":
-        from ashore.cli.train_options import with_config
-
-        default = with_config(cls, arguments)
+    arguments, default = cls.prepared(arguments) if hasattr(cls, "prepared") else (arguments, None)
     return cast(Command, tyro.cli(cls, prog=f"ashore {name}", args=arguments, config=options, default=default))
 
 

@@ -1,5 +1,6 @@
 """`ashore train`: train a policy on episode stores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -76,14 +77,28 @@ class Train:
     config: Path | None = field(default=None)
     """YAML of any of these options; what is given on the command line goes before."""
 
+    @classmethod
+    def prepared(cls, arguments: Sequence[str]) -> "tuple[Sequence[str], Train | None]":
+        """Take the options of a --config file as defaults of the command line.
+
+        Raises:
+            UnreadableFile, BadOptions: it cannot be read, or has options that do not exist or fit.
+        """
+        from ashore.cli.train_options import with_config
+
+        return arguments, with_config(cls, arguments)
+
     def run(self) -> int:
         """Train, and say where the run is."""
         from ashore.cli.console import say
+        from ashore.cli.errors import NoStores
         from ashore.cli.progress import shown
-        from ashore.cli.train_options import show_plan, store_options
+        from ashore.cli.train_options import show_options, show_prospect, store_options
         from ashore.policies.training import train
         from ashore.policies.training_loop import TrainingConfig, never
 
+        if not self.stores:
+            raise NoStores()
         config = TrainingConfig(
             updates=self.updates,
             minutes=self.minutes,
@@ -94,10 +109,10 @@ class Train:
             threads=self.threads,
         )
         shape = self.shape()
-        show_plan(self, shape)
+        show_options(self)
         with shown(f"train {self.policy}") as progress:
             screen = self._screen() if self.candidates else None
-            run = train(self.stores, self.out, config, shape, progress, screen or never)
+            run = train(self.stores, self.out, config, shape, progress, screen or never, show_prospect)
         store_options(self, run)
         if screen is not None:
             self._select(screen)

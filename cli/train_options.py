@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from ashore.cli.errors import BadOptions
 from ashore.datasets.errors import UnreadableFile, closest
@@ -11,7 +12,7 @@ from ashore.datasets.plain_yaml import parse_yaml
 
 if TYPE_CHECKING:
     from ashore.cli.train import Train
-    from ashore.policies.policy import PolicyConfig
+    from ashore.policies.training import Prospect
 
 FLAG = "--config"
 
@@ -32,7 +33,8 @@ def with_config(cls: "type[Train]", arguments: Sequence[str]) -> "Train | None":
         raw = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnreadableFile(path, "options of `ashore train`", str(error), "Give RUN/options.yaml.") from error
-    known = {f.name: f.default for f in fields(cls) if f.name != "config"}
+    hints = get_type_hints(cls)
+    known = {f.name: hints[f.name] for f in fields(cls) if f.name != "config"}
     if not isinstance(raw, dict):
         raise BadOptions(path, ["expected `option: value` lines"], list(known))
     faults = [f"{key}: unknown.{closest(str(key), list(known))}" for key in raw if key not in known]
@@ -52,12 +54,24 @@ def store_options(options: "Train", run: Path) -> None:
     (run / "options.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
 
 
-def show_plan(options: "Train", shape: "PolicyConfig") -> None:
-    """Show what is going to be trained, all options resolved."""
+def show_options(options: "Train") -> None:
+    """Show all options, as they are resolved."""
     from ashore.cli.console import show_table
 
-    rows = [(f.name, str(_plain(getattr(options, f.name)))) for f in fields(options) if f.name != "config"]
+    rows = [(f.name, _text(getattr(options, f.name))) for f in fields(options) if f.name != "config"]
     show_table(f"train {options.policy}", ("option", "value"), rows)
+
+
+def show_prospect(prospect: "Prospect") -> None:
+    """Show what is going to be trained: data, parameters, memory, and what is of no use."""
+    from ashore.cli.console import say
+
+    memory = prospect.memory
+    say(f"Data: {prospect.n_windows} windows of {prospect.n_episodes} episodes.")
+    say(f"Network: {prospect.n_parameters / 1e6:.2f} M parameters.")
+    say(f"Memory: about {memory.total / 1e6:.0f} MB ({', '.join(memory.lines())}).")
+    if prospect.constants:
+        say(f"The same in every step, so nothing is learnt of it: {', '.join(prospect.constants)}.")
 
 
 def _config_path(arguments: Sequence[str]) -> Path | None:
@@ -69,28 +83,38 @@ def _config_path(arguments: Sequence[str]) -> Path | None:
     return None
 
 
-def _value(default: Any, value: Any) -> Any:
-    """Turn a value of YAML into an option's; None where it does not fit."""
-    if isinstance(default, tuple):
-        items = value if isinstance(value, list) else [value]
-        return tuple(items) if all(isinstance(item, str) for item in items) else None
-    if isinstance(default, Path):
-        return Path(value) if isinstance(value, str) else None
-    if isinstance(default, str):
-        return value if isinstance(value, str) else None
+def _value(hint: Any, value: Any) -> Any:
+    """Turn a value of YAML into an option's of this type; None where it does not fit."""
+    if get_origin(hint) is tuple:
+        items = [_value(get_args(hint)[0], item) for item in (value if isinstance(value, list) else [value])]
+        return None if None in items else tuple(items)
+    if get_origin(hint) is Literal:
+        return value if value in get_args(hint) else None
+    if get_origin(hint) is UnionType:
+        return _value(get_args(hint)[0], value)
+    if hint in (str, Path):
+        return hint(value) if isinstance(value, str) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(default, float):
+    if hint is float:
         return float(value)
     return value if isinstance(value, int) else None
 
 
-def _kind(default: Any) -> str:
-    if isinstance(default, tuple):
+def _kind(hint: Any) -> str:
+    if get_origin(hint) is tuple:
         return "a list of texts"
-    if isinstance(default, str | Path):
+    if get_origin(hint) is Literal:
+        return " or ".join(map(str, get_args(hint)))
+    if hint in (str, Path):
         return "a text"
-    return "a number" if isinstance(default, float) else "a whole number"
+    return "a number" if hint is float else "a whole number"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(str(item) for item in value)
+    return "" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

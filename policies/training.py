@@ -1,9 +1,10 @@
 """The one training loop, for teachers and students alike: resumable to the same bits, at any moment killed."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +14,30 @@ from ashore.policies.checkpoint import RunSettings, has_checkpoint, load_setting
 from ashore.policies.encoding import EncodingSpec
 from ashore.policies.errors import RunExists
 from ashore.policies.losses import FromData, Loss
-from ashore.policies.memory import require_memory
+from ashore.policies.memory import Estimate, require_memory
+from ashore.policies.networks.presets import n_parameters
 from ashore.policies.policy import Policy, PolicyConfig
 from ashore.policies.training_data import TrainingData, episodes_digest, open_stores
 from ashore.policies.training_loop import Judge, TrainingConfig, TrainingLoop, never
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What is going to be trained, and on what."""
+
+    n_parameters: int
+    memory: Estimate
+    n_episodes: int
+    n_windows: int
+    constants: tuple[str, ...]
+    """Features that are the same in every step, of which nothing is learnt."""
+
+
+Announce = Callable[[Prospect], None]
+
+
+def unannounced(prospect: Prospect) -> None:
+    """Say nothing."""
 
 
 def train(
@@ -26,6 +47,7 @@ def train(
     policy: PolicyConfig | None = None,
     progress: Progress = silent,
     judge: Judge = never,
+    announce: Announce = unannounced,
 ) -> Path:
     """Train a policy on episode stores, or resume the run that is already there.
 
@@ -36,6 +58,7 @@ def train(
         policy: shape of the policy; where its encoding is the generic one, the task's own suggestion is taken.
         progress: told in updates, or in seconds where the duration is given in minutes.
         judge: asked at every candidate whether training may stop.
+        announce: told what is going to be trained, before it starts.
 
     Returns:
         The run's folder.
@@ -52,7 +75,7 @@ def train(
         shape = replace(shape, encoding=EncodingSpec.from_mapping(task_encoding(data.contract.task)))
     paths = tuple(str(Path(store).resolve()) for store in stores)
     settings = RunSettings(kind_of(shape), shape, asdict(training), paths, episodes_digest(paths))
-    return run_training(Path(out), settings, data, FromData(), progress=progress, judge=judge)
+    return run_training(Path(out), settings, data, FromData(), None, progress, judge, announce)
 
 
 def kind_of(shape: PolicyConfig) -> str:
@@ -70,6 +93,7 @@ def run_training(
     start: Mapping[str, Tensor] | None = None,
     progress: Progress = silent,
     judge: Judge = never,
+    announce: Announce = unannounced,
 ) -> Path:
     """Make or resume a run and train it to its end; the loop behind train and distill.
 
@@ -81,6 +105,7 @@ def run_training(
         start: state of the policy to start from, normalisers included; None to start afresh.
         progress: told how far it is.
         judge: asked at every candidate whether training may stop.
+        announce: told what is going to be trained, before it starts.
     """
     config = TrainingConfig(**settings.training)
     data.require(config.batch_size)
@@ -92,7 +117,9 @@ def run_training(
         policy.load_state_dict(dict(start))
     elif not has_checkpoint(path):
         data.fit(policy)
-    require_memory(policy, data, config.batch_size)
+    memory = require_memory(policy, data, config.batch_size)
+    n_episodes = len(np.unique(data.episode_of))
+    announce(Prospect(n_parameters(policy), memory, n_episodes, len(data.windows), tuple(data.constants())))
     loop = TrainingLoop(config, policy, loss, path)
     if has_checkpoint(path):
         loop.resume()

@@ -98,6 +98,7 @@ CASES: tuple[AshoreError, ...] = (
     cli.MissingExtra("torch", "train"),
     cli.UnknownCommand("colect", ["collect", "train"]),
     cli.BadOptions("mine.yaml", ["batchsize: unknown. Did you mean 'batch_size'?"], ["batch_size", "seed"]),
+    cli.NoStores(),
     cli.InvalidGoalText("object_pos"),
     cli.FixedInBundle(BUNDLE),
     cli.FileTrouble("out", "Permission denied"),

@@ -127,13 +127,13 @@ def solution_loss(
     distillation_loss. Source: Luhman and Luhman, Knowledge Distillation in Iterative Generative Models, 2021, from
     every level instead of the first alone.
     """
-    config = configs[0]
+    config, edm = configs
     levels = config.grid(config.levels, actions)
     index = torch.randint(1 - config.levels, config.levels - 1, (len(actions),), generator=rng).clamp(min=0)
     sigma = levels[index.to(actions.device)]
     noisy = _noised(actions, sigma, rng)
     with torch.no_grad():
-        wanted = _solve(trio.teacher, noisy, sigma, given, configs)
+        wanted = _solve(trio.teacher, noisy, sigma, given, edm)
     return distance(predict(trio.student, noisy, config.scaling(sigma), given), wanted, config.huber).mean()
 
 
@@ -212,24 +212,15 @@ def _heun_step(teacher: Network, noisy: Tensor, sigmas: tuple[Tensor, Tensor], g
 
 
 SOLUTION_STEPS = 5
+"""Of the solution that a student learns; as many as an EDM policy usually takes."""
 
 
-def _solve(
-    teacher: Network, noisy: Tensor, sigma: Tensor, given: Given, configs: tuple[ConsistencyConfig, EDMConfig]
-) -> Tensor:
-    """Follow the teacher's ODE from sigma (B,) to its end in DPM-Solver++ 2M steps, evenly in the rho-th root."""
-    config, edm = configs
-    floor = config.sigma_min ** (1 / edm.rho)
-    shares = torch.linspace(0, 1, SOLUTION_STEPS).to(sigma)
-    top = sigma[:, None] ** (1 / edm.rho)
-    grid = (top + shares * (floor - top)) ** edm.rho  # (B, SOLUTION_STEPS)
-    x, before, last = noisy, noisy, torch.ones_like(sigma)
+def _solve(teacher: Network, noisy: Tensor, sigma: Tensor, given: Given, edm: EDMConfig) -> Tensor:
+    """Follow the teacher's ODE from sigma (B,) to its end as its own sampler does, by Euler steps along its ramp."""
+    top, bottom = sigma[:, None] ** (1 / edm.rho), edm.sigma_min ** (1 / edm.rho)
+    grid = (top + torch.linspace(0, 1, SOLUTION_STEPS).to(sigma) * (bottom - top)) ** edm.rho  # (B, SOLUTION_STEPS)
+    x = noisy
     for i in range(SOLUTION_STEPS - 1):
-        here, there = grid[:, i], grid[:, i + 1]
-        clean = predict(teacher, x, edm.scaling(here), given)
-        step = torch.log(here / there)
-        share = (step / (2 * last) if i else torch.zeros_like(step))[:, None, None]
-        kept = (there / here)[:, None, None]
-        x = kept * x + (1 - kept) * (clean + share * (clean - before))
-        before, last = clean, step
+        clean = predict(teacher, x, edm.scaling(grid[:, i]), given)
+        x = clean + (x - clean) * (grid[:, i + 1] / grid[:, i])[:, None, None]
     return predict(teacher, x, edm.scaling(grid[:, -1]), given)
