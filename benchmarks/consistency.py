@@ -18,6 +18,7 @@ FIRST_SEED = 300_000
 """Of start states that no candidate was chosen on."""
 ONE_STEP_GOAL, THREE_STEP_GOAL = -0.02, -0.01
 RESAMPLES = 2000
+BATCH, LEARNING_RATE = 128, 5e-4
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Sizes:
     n_starts: int
 
 
-FULL = Sizes(updates=20_000, forms=("solution",), n_starts=300)
+FULL = Sizes(updates=10_000, forms=("solution",), n_starts=300)
 QUICK = Sizes(updates=50, forms=("solution",), n_starts=3)
 
 
@@ -76,7 +77,7 @@ def distilled(teacher: Path, out: Path, form: str, updates: int, progress: Progr
     from ashore.policies.distillation import DISTILLATION, distill, student_config
 
     began_s = time.process_time()
-    training = replace(DISTILLATION, updates=updates)
+    training = replace(DISTILLATION, updates=updates, batch_size=BATCH, learning_rate=LEARNING_RATE)
     distill(teacher, out, training, progress, student_config(teacher, form))  # type: ignore[arg-type]
     return out, (time.process_time() - began_s) / 60
 

@@ -65,7 +65,8 @@ class Evaluate:
         from ashore.policies.evaluation import evaluate
         from ashore.sim.randomization import draw_episodes, episode_seed
 
-        planner = open_planner(self.policy, asked_of(self.sampler, self.steps, self.guidance, self.goal))
+        mixed = self.task if (self.policy / "tasks").is_dir() else None
+        planner = open_planner(self.policy, asked_of(self.sampler, self.steps, self.guidance, self.goal, mixed))
         task = self.task if self.task is not None else planner.contract.task
         indices = range(self.episodes)
         with shown(f"evaluate {task}") as progress:

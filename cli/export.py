@@ -35,6 +35,8 @@ class Export:
     """Weight of the goal (classifier-free guidance)."""
     goal: tuple[str, ...] = ()
     """Goals that are built in, NAME=NUMBER,NUMBER..."""
+    task: str | None = None
+    """Task of a run that learnt several."""
     precision: Literal["fp32", "int8"] = "fp32"
     """Of the network's matrices; int8 is a quarter of the size, and its difference is told."""
 
@@ -45,7 +47,7 @@ class Export:
         from ashore.policies.bundle import read_card
         from ashore.policies.export import export
 
-        asked = asked_of(self.sampler, self.steps, self.guidance, self.goal)
+        asked = asked_of(self.sampler, self.steps, self.guidance, self.goal, self.task)
         bundle = export(self.source, self.out, self._evidence(), asked, self.precision)
         says = "graph and policy agree" if self.precision == "fp32" else "how far int8 is from fp32 stands in its card"
         say(f"{bundle} written, {bundle.stat().st_size / 1e6:.2f} MB; {says}.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,6 +28,7 @@ class Train:
       ashore train out/arm --network unet --size medium --process ddpm --out out/unet
       ashore train out/arm --policy act --out out/baseline
       ashore train out/arm --goal object_pos_base_m --out out/goals
+      ashore train out/stack out/drawer --multi-task --out out/both
       ashore train --config out/teacher/options.yaml --seed 1 --out out/another
     """
 
@@ -56,6 +58,8 @@ class Train:
     """Scaling of actions: to one deviation an element, or to [-1, 1]."""
     goal: tuple[str, ...] = ()
     """Observations whose values at an episode's end are the goal that the policy is told."""
+    multi_task: bool = False
+    """Learn the tasks of all stores with one policy, which is told a task's number; `--task` chooses it later."""
     batch_size: int = 256
     """Windows in one update."""
     learning_rate: float = 1e-3
@@ -140,20 +144,30 @@ class Train:
             obs_horizon=self.obs_horizon,
             prediction_horizon=self.prediction_horizon,
             action_horizon=self.action_horizon,
-            goal=GoalConfig(features=self.goal),
+            goal=GoalConfig(features=self.goal, tasks=self._tasks()),
             action_scale=self.action_scale,
             network=preset("act" if self.policy == "act" else self.network, self.size),
             process=processes[self.policy],
         )
 
+    def _tasks(self) -> tuple[str, ...]:
+        from ashore.datasets.store import EpisodeStore
+
+        if not self.multi_task:
+            return ()
+        return tuple(dict.fromkeys(EpisodeStore.open(s, readonly=True).contract.task for s in self.stores))
+
     def _screen(self) -> "Screen":
         from ashore.cli.opening import open_simulation
         from ashore.datasets.store import EpisodeStore
+        from ashore.policies.checkpoint import Asked
         from ashore.policies.selection import Screen
 
         task = EpisodeStore.open(self.stores[0], readonly=True).contract.task
         n = min(self.screen_episodes, SIMULATIONS)
-        return Screen(self.out, lambda: open_simulation(task, n, self.level), self.screen_episodes, self.patience)
+        make = partial(open_simulation, task, n, self.level)
+        asked = Asked(goal={} if self.goal else None, task=task if self.multi_task else None)
+        return Screen(self.out, make, self.screen_episodes, self.patience, asked=asked)
 
     def _select(self, screen: "Screen") -> None:
         from ashore.cli.console import say, show_table

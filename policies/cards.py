@@ -21,11 +21,12 @@ def task_encoding(task: str) -> Mapping[str, Any]:
 
 
 def robot_card(data: TrainingData) -> RobotCard:
-    """Give the card of the task's robot, or one that takes actions as they are for data of unknown robots."""
+    """Give the card of the tasks' robot, or one that takes actions as they are for data of unknown robots."""
     from ashore.sim.tasks import is_task, make_task
 
-    if is_task(data.contract.task):
-        return make_task(data.contract.task).robot.card
+    task = (data.tasks[0] if data.tasks else data.contract).task
+    if is_task(task):
+        return make_task(task).robot.card
     actions = data.gather(np.arange(len(data.windows)))[1].numpy()
     flat = actions.reshape(-1, data.contract.action_width)
     return direct_card(data.contract, flat.min(0), flat.max(0))

@@ -1,6 +1,7 @@
 """A training run on disk: what it was told, its last checkpoint, and the planner that it gives.
 
     RUN/config.json contract.json robot.json calibration.npz metrics.csv tb/
+    RUN/tasks/NN.json                      contracts of the tasks, where it learns several; contract.json joins them
     RUN/checkpoint/{model,average,optimizer}.safetensors state.json
     RUN/candidates/UPDATE.safetensors      averaged weights of other moments, to choose from
     RUN/selection.json                     which of them was chosen by simulated success
@@ -12,7 +13,7 @@ leaves one that is whole.
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from ashore.policies.configuration import read_config
 from ashore.policies.errors import CheckpointNotSaved, InvalidGoal, NotARun
 from ashore.policies.generation.samplers import SamplerConfig
 from ashore.policies.goals import raw_goal
+from ashore.policies.multitask import TaskMix
 from ashore.policies.policy import Policy, PolicyConfig
 from ashore.sim.robot import RobotCard
 
@@ -87,6 +89,18 @@ def save_run(path: Path, settings: RunSettings, contract: Contract, card: RobotC
     write_text(path / "contract.json", contract.to_json())
     write_text(path / "robot.json", card.to_json())
     write_text(path / "config.json", json.dumps(settings.to_mapping(), indent=2))
+
+
+def save_tasks(path: Path, contracts: Sequence[Contract]) -> None:
+    """Write the contracts of the tasks that a run mixes, if it does."""
+    for number, contract in enumerate(contracts):
+        (path / "tasks").mkdir(parents=True, exist_ok=True)
+        write_text(path / "tasks" / f"{number:02d}.json", contract.to_json())
+
+
+def load_tasks(path: Path) -> tuple[Contract, ...]:
+    """Read the contracts of the tasks that a run mixes; none for a run of one task."""
+    return tuple(Contract.from_json(file.read_text(), file) for file in sorted((path / "tasks").glob("*.json")))
 
 
 def load_settings(path: Path) -> tuple[RunSettings, Contract, RobotCard]:
@@ -188,8 +202,10 @@ def load_checkpoint(path: Path, parts: tuple[str, ...] = PARTS) -> Checkpoint:
 class TorchPlanner:
     """A trained policy in torch, with the face of every planner."""
 
-    def __init__(self, policy: Policy, contract: Contract, card: RobotCard) -> None:
+    def __init__(self, policy: Policy, contract: Contract, card: RobotCard, columns: Array | None = None) -> None:
+        """Make a planner; `columns` (Do,) are the contract's elements in the run's windows, where these hold more."""
         self.policy = policy.eval().requires_grad_(False)
+        self.columns = np.arange(contract.observation_width) if columns is None else columns
         self.contract = contract
         self.card = card
         self.obs_horizon = policy.config.obs_horizon
@@ -247,6 +263,10 @@ def load_run(path: Path | str, asked: Asked = AS_TRAINED) -> TorchPlanner:
         way_out = "Train again, or restore config.json and checkpoint/ from one run."
         raise UnreadableFile(folder / "checkpoint", "weights of the configured policy", str(error), way_out) from error
     _aim(policy, contract, asked)
+    if asked.task is not None:
+        mix = TaskMix(load_tasks(folder))
+        policy.see_as(mix.sources(asked.task))
+        return TorchPlanner(policy, mix.contract(asked.task), card, mix.columns(asked.task))
     return TorchPlanner(policy, contract, card)
 
 
@@ -312,8 +332,9 @@ def _aim(policy: Policy, contract: Contract, asked: Asked) -> None:
         if asked.goal or asked.task:
             raise InvalidGoal(["the policy was trained without goals; give none"])
         return
-    if asked.goal is None and asked.task is None:
-        raise InvalidGoal([f"{name}: not given" for name in (*config.features, *(["task"] if config.tasks else []))])
+    needed = [*(config.features if asked.goal is None else ()), *(["task"] if config.tasks and not asked.task else [])]
+    if needed:
+        raise InvalidGoal([f"{name}: not given" for name in needed])
     if asked.goal or asked.task:
         policy.aim(torch.from_numpy(raw_goal(config, contract, asked.goal or {}, asked.task)))
 

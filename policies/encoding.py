@@ -15,6 +15,10 @@ from ashore.datasets.errors import closest, quoted
 from ashore.policies.errors import InvalidEncoding
 
 
+SHORTEST = 1e-6
+"""Length that is divided by at least; the exporter drops a term as small as this that is added instead."""
+
+
 @dataclass(frozen=True)
 class EncodingSpec:
     """Which features a policy is given, named by the contract's observations; all parts are joined in this order."""
@@ -141,7 +145,7 @@ def folded_yaw(quat_wxyz: Tensor, frame_quat_wxyz: Tensor, folds: int) -> Tensor
     is_upright = w * w + z * z > x * x + y * y
     w, z = torch.where(is_upright, w, x), torch.where(is_upright, z, -y)
     real, imaginary = w * w - z * z, 2 * w * z  # (cos, sin) of the yaw, times w^2 + z^2
-    length = torch.sqrt(real * real + imaginary * imaginary + 1e-12)
+    length = torch.sqrt(real * real + imaginary * imaginary).clamp(min=SHORTEST)
     real, imaginary = real / length, imaginary / length
     cos, sin = real, imaginary
     for _ in range(folds - 1):
@@ -150,7 +154,7 @@ def folded_yaw(quat_wxyz: Tensor, frame_quat_wxyz: Tensor, folds: int) -> Tensor
 
 
 def _unit(quat_wxyz: Tensor) -> Sequence[Tensor]:
-    length = torch.sqrt((quat_wxyz * quat_wxyz).sum(-1, keepdim=True) + 1e-12)
+    length = torch.sqrt((quat_wxyz * quat_wxyz).sum(-1, keepdim=True)).clamp(min=SHORTEST)
     unit = quat_wxyz / length
     return unit[..., 0:1], unit[..., 1:2], unit[..., 2:3], unit[..., 3:4]
 

@@ -34,6 +34,18 @@ class InvalidGoal(AshoreError):
         )
 
 
+class CannotMix(AshoreError):
+    """Tasks that one policy cannot learn together; lists every disagreement."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"these tasks cannot be learnt by one policy, for {len(faults)} reason(s):\n{lines}\n"
+            "Expected one robot, one rate, the same actions, and observations that mean the same wherever they have "
+            "one name. Train a policy for each, or collect them with one robot."
+        )
+
+
 class UnusableData(AshoreError):
     """Demonstrations that nothing can be learnt from; lists every fault."""
 

@@ -58,7 +58,7 @@ def bundle_files(
     if not (run / "calibration.npz").is_file():
         raise NotARun(run, "calibration.npz")
     with np.load(run / "calibration.npz", allow_pickle=False) as calibration:
-        windows = calibration["obs"]
+        windows = calibration["obs"][..., planner.columns]
     graph = export_graph(planner.policy, planner.contract.observation_width, precision)
     vectors = make_vectors(planner.policy, windows)
     if precision == "fp32":

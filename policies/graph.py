@@ -73,7 +73,7 @@ class _Encode(nn.Module):
         self.policy = policy
 
     def forward(self, obs: Tensor) -> Tensor:
-        return self.policy.observe(obs)
+        return self.policy.observe(self.policy.joined(obs))
 
 
 class _Denoise(nn.Module):
@@ -94,7 +94,7 @@ class _Conclude(nn.Module):
         self.policy = policy
 
     def forward(self, chunk: Tensor, obs: Tensor) -> Tensor:
-        return self.policy.conclude(chunk, obs)
+        return self.policy.conclude(chunk, self.policy.joined(obs))
 
 
 def _exported(module: nn.Module, inputs: dict[str, Tensor], output: str) -> onnx.ModelProto:

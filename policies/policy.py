@@ -4,8 +4,11 @@ Encoding, normalisation, sampling and their inverses are all inside, so that tra
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ashore.datasets.contract import Contract
@@ -21,6 +24,8 @@ from ashore.policies.networks.denoiser import Shape
 from ashore.policies.networks.mlp import MLPConfig
 from ashore.policies.networks.presets import NetworkConfig, make_network
 from ashore.policies.normalizer import Normalizer, ScaleKind
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class Policy(nn.Module):
         for name in config.encoding.snap:
             is_snapped[contract.action_slices[name]] = True
         self.register_buffer("is_snapped", is_snapped)
+        self.sources: Tensor | None = None
         self.register_buffer("wanted", torch.zeros(self.goal_encoder.width), persistent=False)
         shape = Shape(chunk, (config.obs_horizon, self.encoder.width), self.goal_encoder.width, self.n_levels)
         self.network = make_network(config.network, shape)
@@ -101,6 +107,21 @@ class Policy(nn.Module):
         """Plan for a raw goal (size,) from now on."""
         self.wanted.copy_(self.goal_encoder(goal[None])[0])
 
+    def see_as(self, sources: Array) -> None:
+        """Be given one task's own windows from now on, for a policy that learnt several.
+
+        Args:
+            sources: (U,) which element of the task's observation each element of their union is; -1 for none.
+        """
+        self.sources = torch.from_numpy(np.asarray(sources, np.int64))
+
+    def joined(self, obs: Tensor) -> Tensor:
+        """Turn the seen task's windows (B, To, Do) into those of the union (B, To, U); absent parts are 0."""
+        if self.sources is None:
+            return obs
+        padded = torch.cat((obs, torch.zeros_like(obs[..., :1])), dim=-1)
+        return torch.index_select(padded, -1, self.sources % padded.shape[-1])
+
     def observe(self, obs: Tensor) -> Tensor:
         """Encode and normalise raw windows (B, To, Do) to (B, To, De)."""
         return self.obs_scale.normalize(self.encoder(obs))
@@ -115,6 +136,7 @@ class Policy(nn.Module):
 
     def forward(self, obs: Tensor, noise: Tensor) -> Tensor:
         """Plan absolute chunks (B, Tp, Da) from raw windows (B, To, Do) and standard normal noise (B, *noise_shape)."""
+        obs = self.joined(obs)
         return self.conclude(self.sample(self.observe(obs), noise), obs)
 
     def conclude(self, chunks: Tensor, obs: Tensor) -> Tensor:
@@ -133,7 +155,7 @@ class Policy(nn.Module):
 
         Shapes as in forward.
         """
-        relative = self.action_scale.denormalize(self.sample(self.observe(obs), noise))
+        relative = self.action_scale.denormalize(self.sample(self.observe(self.joined(obs)), noise))
         distance = (relative - self.middle()).abs() / self.action_scale.half_range()
         return torch.where(self.is_snapped, distance, torch.full_like(distance, torch.inf))
 

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from ashore.datasets.progress import Progress, silent
 from ashore.policies.cards import robot_card, task_encoding
-from ashore.policies.checkpoint import RunSettings, has_checkpoint, load_settings, save_run
+from ashore.policies.checkpoint import RunSettings, has_checkpoint, load_settings, save_run, save_tasks
 from ashore.policies.encoding import EncodingSpec
 from ashore.policies.errors import RunExists
 from ashore.policies.losses import FromData, Loss
 from ashore.policies.memory import Estimate, require_memory
+from ashore.policies.multitask import joined_encoding
 from ashore.policies.networks.presets import n_parameters
 from ashore.policies.policy import Policy, PolicyConfig
 from ashore.policies.training_data import TrainingData, episodes_digest, open_stores
@@ -72,7 +73,9 @@ def train(
     shape = policy or PolicyConfig()
     data = open_stores(stores, shape, training.seed)
     if shape.encoding == EncodingSpec():
-        shape = replace(shape, encoding=EncodingSpec.from_mapping(task_encoding(data.contract.task)))
+        suggested = [task_encoding(contract.task) for contract in data.tasks or (data.contract,)]
+        encoding = joined_encoding(suggested) if data.tasks else suggested[0]
+        shape = replace(shape, encoding=EncodingSpec.from_mapping(encoding))
     paths = tuple(str(Path(store).resolve()) for store in stores)
     settings = RunSettings(kind_of(shape), shape, asdict(training), paths, episodes_digest(paths))
     return run_training(Path(out), settings, data, FromData(), None, progress, judge, announce)
@@ -131,6 +134,7 @@ def open_run(path: Path, settings: RunSettings, data: TrainingData) -> None:
     """Make the run's folder, or check that the one there has these very settings."""
     if not (path / "config.json").exists():
         data.save_calibration(path)
+        save_tasks(path, data.tasks)
         save_run(path, settings, data.contract, robot_card(data))
         return
     there, contract, _ = load_settings(path)

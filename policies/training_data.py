@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ashore.datasets.contract import Contract
-from ashore.policies.errors import TooFewWindows, UnusableData
+from ashore.policies.errors import InvalidGoal, TooFewWindows, UnusableData
 from ashore.policies.goals import GoalConfig
+from ashore.policies.multitask import MixedWindows, TaskMix
 from ashore.policies.policy import Policy, PolicyConfig
-
-if TYPE_CHECKING:
-    from ashore.datasets.windows import WindowSampler
 
 Array = NDArray[Any]
 N_HELD_OUT = 512
@@ -44,6 +42,8 @@ class TrainingData:
     """(len(windows),) the episode of each window."""
     goals: Array = field(default_factory=lambda: np.zeros((1, 0), np.float32))
     """(E, Dg) what each episode was after, raw; Dg is 0, and one row stands for all, without goals."""
+    tasks: tuple[Contract, ...] = ()
+    """Contracts of the tasks that the data mixes, where it does; `contract` is their union."""
     held_out: float = 0.03
     """Share of the episodes that is held back, at least one."""
     seed: int = 0
@@ -127,26 +127,45 @@ class TrainingData:
 
 
 def open_stores(paths: Sequence[Path | str], shape: PolicyConfig, seed: int) -> TrainingData:
-    """Open episode stores of one contract for training.
+    """Open episode stores for training: of one contract, or of the several tasks that a policy is told apart.
 
     Args:
         paths: the stores' folders.
-        shape: of the policy: horizons, and the goals that it is told.
+        shape: of the policy: horizons, and the goals and tasks that it is told.
         seed: decides which episodes are held back, and the order of the others.
+
+    Raises:
+        ContractMismatch: stores of one task differ.
+        CannotMix: the tasks do not fit each other.
+        InvalidGoal: no store has a task, or a goal is no observation.
     """
     from ashore.datasets.store import EpisodeStore
     from ashore.datasets.windows import WindowSampler
 
     stores = [EpisodeStore.open(Path(path), readonly=True) for path in paths]
-    sampler = WindowSampler(stores, shape.obs_horizon, shape.prediction_horizon, shape.action_horizon)
-    shape.goal.check(sampler.contract)
-    return TrainingData(sampler.contract, sampler, sampler.episode_of, _goals(sampler, shape.goal), seed=seed)
+    horizons = (shape.obs_horizon, shape.prediction_horizon, shape.action_horizon)
+    if not shape.goal.tasks:
+        sampler = WindowSampler(stores, *horizons)
+        shape.goal.check(sampler.contract)
+        goals = _goals(sampler.contract, sampler.obs[sampler.episode_ends - 1], shape.goal)
+        return TrainingData(sampler.contract, sampler, sampler.episode_of, goals, seed=seed)
+    of_task = {task: [s for s in stores if s.contract.task == task] for task in shape.goal.tasks}
+    absent = [f"task {task!r}: none of the stores is of it" for task, found in of_task.items() if not found]
+    if absent:
+        raise InvalidGoal(absent)
+    samplers = [WindowSampler(found, *horizons) for found in of_task.values()]
+    mix = TaskMix(tuple(sampler.contract for sampler in samplers))
+    shape.goal.check(mix.union)
+    windows = MixedWindows(mix, samplers)
+    goals = np.concatenate(
+        (_goals(mix.union, windows.ends, shape.goal), np.eye(len(samplers))[windows.task_of]), axis=1
+    )
+    return TrainingData(mix.union, windows, windows.episode_of, goals.astype(np.float32), mix.contracts, seed=seed)
 
 
-def _goals(sampler: "WindowSampler", goal: GoalConfig) -> Array:
-    """List what each episode (E, size) was after: its features at the end."""
-    ends = sampler.obs[sampler.episode_ends - 1]  # (E, Do)
-    parts = [ends[:, sampler.contract.observation_slices[name]] for name in goal.features]
+def _goals(contract: Contract, ends: Array, goal: GoalConfig) -> Array:
+    """List what each episode (E, size) was after: its features at the end, from the observations (E, Do) there."""
+    parts = [ends[:, contract.observation_slices[name]] for name in goal.features]
     return np.concatenate([np.zeros((len(ends), 0), np.float32), *parts], axis=1)
 
 

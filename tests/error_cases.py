@@ -69,6 +69,7 @@ CASES: tuple[AshoreError, ...] = (
     policies.NotEnoughMemory(["data: 120 MB", "activations: 41000 MB"], 41.5e9, 22.1e9),
     policies.CheckpointNotSaved(RUN, "No space left on device (os error 28)"),
     policies.NothingToSelect(RUN),
+    policies.CannotMix(["'arm/stack' and 'quadrotor/hover': robot differ"]),
     policies.UnusableData(["object_pos_base_m: NaN or infinity in 3 of 25650 steps"]),
     policies.NotARun(RUN, "config.json"),
     policies.RunExists(RUN, ["policy: there 'diffusion', here 'consistency'"]),

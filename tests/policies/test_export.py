@@ -80,6 +80,14 @@ def test_graph_and_policy_agree(process: Process, sampler: SamplerConfig, evalua
         require_parity(graph, replace(vectors, obs=vectors.obs * np.nan))
 
 
+def test_zero_quaternions_give_numbers_in_torch_and_in_the_graph() -> None:
+    policy, obs = random_policy(EDMConfig(), SamplerConfig("euler", 2))
+    blank = np.zeros_like(obs[:4])
+    graph = export_graph(policy, CONTRACT.observation_width)
+    vectors = make_vectors(policy, blank, count=4)
+    assert np.isfinite(vectors.actions).all() and require_parity(graph, vectors) <= TOLERANCE
+
+
 def test_vectors_keep_clear_of_thresholds() -> None:
     policy, obs = random_policy(STUDENT.process, STUDENT.sampler)
     vectors: Vectors = make_vectors(policy, obs, count=16)

@@ -56,7 +56,7 @@ def test_it_goes_where_it_is_told_and_does_what_the_task_says(run: Path) -> None
     for place in ([0.2, -0.1, 0.05], [-0.2, 0.2, 0.0]):
         for task, offset in (("lift", 0.2), ("lower", -0.2)):
             found = ends(run, Asked(goal={"object_pos_base_m": place}, task=task))
-            wanted = np.array(place) + [0, 0, offset]
+            wanted = np.add(place, (0, 0, offset))
             assert np.abs(np.median(found, axis=0) - wanted).max() < 0.06
 
 
