@@ -94,7 +94,9 @@ def _value(hint: Any, value: Any) -> Any:
         return _value(get_args(hint)[0], value)
     if hint in (str, Path):
         return hint(value) if isinstance(value, str) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if hint is bool or isinstance(value, bool):
+        return value if hint is bool and isinstance(value, bool) else None
+    if not isinstance(value, int | float):
         return None
     if hint is float:
         return float(value)
@@ -106,6 +108,8 @@ def _kind(hint: Any) -> str:
         return "a list of texts"
     if get_origin(hint) is Literal:
         return " or ".join(map(str, get_args(hint)))
+    if hint is bool:
+        return "true or false"
     if hint in (str, Path):
         return "a text"
     return "a number" if hint is float else "a whole number"

@@ -1,6 +1,7 @@
 """Pictures of MuJoCo worlds, with or without a display."""
 
 import os
+import sys
 from collections.abc import MutableMapping
 from ctypes.util import find_library
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,12 @@ def use_headless_rendering(environment: MutableMapping[str, str] = os.environ) -
     return environment.get("MUJOCO_GL", "glfw")
 
 
+def _would_abort(context: str) -> bool:
+    """Tell whether mujoco draws by a window system that is not there, which ends the process instead of raising."""
+    has_display = any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    return sys.platform == "linux" and context.endswith("glfw") and not has_display
+
+
 class WorldCamera:
     """Draws single simulations of a world through a camera of the scene, or from where all of it is seen."""
 
@@ -50,6 +57,8 @@ class WorldCamera:
         """
         import mujoco
 
+        if _would_abort(mujoco.GLContext.__module__):
+            raise RenderingUnavailable("mujoco was imported before a way to draw without a display was chosen")
         self._world = world
         self._mujoco = mujoco
         self._model, self._data = world.view(0)

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from ashore.cli.main import main
+from ashore.sim.rendering import use_headless_rendering
+
+use_headless_rendering()  # Before any command imports mujoco.
 
 
 @pytest.fixture(scope="session")
