@@ -14,7 +14,6 @@ from ashore.datasets.contract import Contract
 from ashore.datasets.errors import closest, quoted
 from ashore.policies.errors import InvalidEncoding
 
-
 SHORTEST = 1e-6
 """Length that is divided by at least; the exporter drops a term as small as this that is added instead."""
 
