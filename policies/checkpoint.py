@@ -99,8 +99,16 @@ def save_tasks(path: Path, contracts: Sequence[Contract]) -> None:
 
 
 def load_tasks(path: Path) -> tuple[Contract, ...]:
-    """Read the contracts of the tasks that a run mixes; none for a run of one task."""
-    return tuple(Contract.from_json(file.read_text(), file) for file in sorted((path / "tasks").glob("*.json")))
+    """Read the contracts of the tasks that a run mixes.
+
+    Raises:
+        NotARun: there are none.
+        UnreadableFile: a file is not what its name says.
+    """
+    files = sorted((path / "tasks").glob("*.json"))
+    if not files:
+        raise NotARun(path, "tasks/00.json")
+    return tuple(Contract.from_json(file.read_text(), file) for file in files)
 
 
 def load_settings(path: Path) -> tuple[RunSettings, Contract, RobotCard]:
@@ -335,7 +343,7 @@ def _aim(policy: Policy, contract: Contract, asked: Asked) -> None:
     needed = [*(config.features if asked.goal is None else ()), *(["task"] if config.tasks and not asked.task else [])]
     if needed:
         raise InvalidGoal([f"{name}: not given" for name in needed])
-    if asked.goal or asked.task:
+    if asked.goal is None or asked.goal:  # An empty goal is one that shall be absent.
         policy.aim(torch.from_numpy(raw_goal(config, contract, asked.goal or {}, asked.task)))
 
 

@@ -14,6 +14,7 @@ from ashore.policies.export import export
 from ashore.policies.generation.samplers import SamplerConfig
 from ashore.policies.goals import GoalConfig, raw_goal
 from ashore.policies.losses import FromData
+from ashore.policies.multitask import TaskMix
 from ashore.policies.networks.mlp import MLPConfig
 from ashore.policies.policy import PolicyConfig
 from ashore.policies.training import run_training
@@ -35,7 +36,8 @@ def aimed_data(n: int = 2000) -> TrainingData:
     actions = np.concatenate((path, np.zeros((n, 8, 1))), axis=-1)
     goals = np.concatenate((places, np.eye(2)[task]), axis=1).astype(np.float32)
     windows = ArrayWindows(obs.astype(np.float32), actions.astype(np.float32))
-    return TrainingData(CONTRACT, windows, np.arange(n), goals)
+    mix = TaskMix(tuple(replace(CONTRACT, task=task) for task in GOAL.tasks))
+    return TrainingData(mix.union, windows, np.arange(n), goals, mix.contracts)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_it_goes_where_it_is_told_and_does_what_the_task_says(run: Path) -> None
 
 
 def test_without_a_goal_it_does_what_was_demonstrated_at_large(run: Path) -> None:
-    found = ends(run, Asked(goal={}))
+    found = ends(run, Asked(goal={}, task="lift", guidance=0.0))
     assert found[:, 2].std() > 0.1  # Both tasks, all places.
 
 
@@ -69,8 +71,8 @@ def test_guidance_weighs_the_goal_and_costs_nothing_at_one(run: Path) -> None:
     goal = {"object_pos_base_m": [0.2, 0.0, 0.0]}
     plain, one = (ends(run, Asked(goal=goal, task="lift", guidance=weight)) for weight in (None, 1.0))
     assert np.array_equal(plain, one)
-    none = ends(run, Asked(goal=goal, task="lift", guidance=0.0))
-    assert np.allclose(none, ends(run, Asked(goal={})), atol=1e-4)
+    none = [ends(run, Asked(goal=goal, task=task, guidance=0.0)) for task in ("lift", "lower")]
+    assert np.allclose(*none, atol=1e-4)
     assert not np.allclose(plain, ends(run, Asked(goal=goal, task="lift", guidance=2.0)), atol=1e-3)
 
 
