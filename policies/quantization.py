@@ -1,6 +1,9 @@
 """Smaller weights for a robot's CPU: matrices in 8 bits, everything else as it is."""
 
+import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +23,7 @@ def quantized(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     del model.graph.value_info[:]  # The exporter's shapes are stale to the quantizer.
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         file = Path(folder) / "int8.onnx"
         quantize_dynamic(
             model,
@@ -31,3 +34,15 @@ def quantized(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
             weight_type=QuantType.QInt8,
         )
         return onnx.load(file)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantizer's advice on other ways of exporting from the user."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
