@@ -18,7 +18,7 @@ FIRST_SEED = 300_000
 """Of start states that no candidate was chosen on."""
 ONE_STEP_GOAL, THREE_STEP_GOAL = -0.02, -0.01
 RESAMPLES = 2000
-BATCH, LEARNING_RATE = 128, 5e-4
+BATCH, LEARNING_RATE, START_STD = 128, 5e-4, 20.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def distilled(teacher: Path, out: Path, form: str, updates: int, progress: Progr
 
     began_s = time.process_time()
     training = replace(DISTILLATION, updates=updates, batch_size=BATCH, learning_rate=LEARNING_RATE)
-    distill(teacher, out, training, progress, student_config(teacher, form))  # type: ignore[arg-type]
+    distill(teacher, out, training, progress, student_config(teacher, form, START_STD))  # type: ignore[arg-type]
     return out, (time.process_time() - began_s) / 60
 
 

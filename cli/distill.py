@@ -14,6 +14,7 @@ class Distill:
     For example:
 
       ashore distill out/teacher --out out/student
+      ashore distill out/push_t --form solution --start-std 20 --updates 10000 --out out/pusher
     """
 
     teacher: Annotated[Path, Positional]
@@ -24,10 +25,10 @@ class Distill:
     """Wall time to distil for; the recipe's where not given."""
     updates: int | None = None
     """Number of optimizer updates in place of a time."""
-    form: Literal["solution", "distillation", "trajectory"] = "solution"
+    form: Literal["solution", "distillation", "trajectory"] = "distillation"
     """What is learnt of the teacher: where its trajectories end, agreement along them, or jumps within them."""
-    start_std: float | None = None
-    """Noise that the student plans from: 1 for tasks with one right answer; the largest level, 20, where not given."""
+    start_std: float = 1.0
+    """Noise that the student plans from: 1 for tasks with one right answer, 20 (the largest level) for several."""
     seed: int = 0
     """Seed of the order of the data and the noise."""
     threads: int = 1

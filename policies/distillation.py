@@ -38,7 +38,7 @@ def distill(
         out: the student's run folder.
         training: duration and optimizer.
         progress: told as in train.
-        student: its form and noise; None for the usual one, with the teacher's largest level.
+        student: its form and noise; None for the usual one, see student_config.
 
     Returns:
         The student's run folder.
@@ -70,8 +70,11 @@ def distill(
     return run_training(Path(out), settings, data, loss, start, progress)
 
 
-def student_config(teacher: Path | str, form: Form = "solution", start_std: float | None = None) -> ConsistencyConfig:
-    """Fit a student's noise to its teacher's; it starts from the largest level where nothing else is said.
+def student_config(teacher: Path | str, form: Form = "distillation", start_std: float = 1.0) -> ConsistencyConfig:
+    """Fit a student's noise to its teacher's.
+
+    By default it is the recipe for tasks with one right answer. Where several are right, as when people push a T one
+    way or the other, "solution" from the largest level (20) keeps each of them.
 
     Raises:
         NotATeacher, NotARun, UnreadableFile: as in distill.
@@ -82,8 +85,7 @@ def student_config(teacher: Path | str, form: Form = "solution", start_std: floa
     if not isinstance(noise, EDMConfig):
         raise NotATeacher(folder, there.kind)
     usual = ConsistencyConfig()
-    start = noise.sigma_max if start_std is None else start_std
-    return replace(usual, form=form, noise=replace(noise, sigma_min=usual.sigma_min), start_std=start)
+    return replace(usual, form=form, noise=replace(noise, sigma_min=usual.sigma_min), start_std=start_std)
 
 
 def student_weights(teacher: Policy, student: Policy) -> dict[str, torch.Tensor]:
