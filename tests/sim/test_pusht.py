@@ -76,6 +76,7 @@ class Pointer:
     """Plans to go to one place and stay there."""
 
     obs_horizon, prediction_horizon, action_horizon = 2, 16, 8
+    noise_shape = (16, 2)
     contract = PUSHT_CONTRACT
 
     def __init__(self, card: RobotCard, target_px: tuple[float, float]) -> None:
