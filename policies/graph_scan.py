@@ -15,7 +15,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Field numbers of onnx/onnx.proto, Apache-2.0.
 _MODEL_OPSET, _MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTIONS = 8, 7, 20, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
-_NODE_INPUT, _NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 4, 5, 7
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS, _ATTRIBUTE_SPARSE = 5, 6, 10, 11, 22
 _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 2, 8, 9, 13, 14
 _INT64 = 7
@@ -27,8 +27,10 @@ class _Outline:
     n_nodes: int = 0
     loops: list[list[str]] = field(default_factory=list)
     """Names of the inputs of each loop: how many turns, whether to begin, and what it carries."""
-    numbers: dict[str, bytes] = field(default_factory=dict)
-    """Weights of the outermost graph that are a single whole number, as little-endian bytes."""
+    numbers: dict[str, list[bytes]] = field(default_factory=dict)
+    """Weights of the outermost graph that are a single whole number, as little-endian bytes, by name."""
+    computed: set[str] = field(default_factory=set)
+    """Names that nodes of the outermost graph give out."""
 
 
 def graph_faults(content: bytes) -> list[str]:
@@ -67,7 +69,11 @@ def _check_loops(outline: _Outline) -> None:
     if len(outline.loops) > 1:
         outline.faults.append(f"{len(outline.loops)} loops; a policy has one, its sampler's")
     for inputs in outline.loops:
-        turns = int.from_bytes(outline.numbers.get(inputs[0] if inputs else "", b""), "little", signed=True)
+        name = inputs[0] if inputs else ""
+        found = outline.numbers.get(name, [])
+        # A name with two meanings is refused: which one the runtime takes is not for this scan to know.
+        is_one = len(found) == 1 and name not in outline.computed
+        turns = int.from_bytes(found[0], "little", signed=True) if is_one else 0
         if not 1 <= turns <= MAX_ROWS or (len(inputs) > 1 and inputs[1]):
             outline.faults.append(f"a loop without a fixed number of turns from 1 to {MAX_ROWS}")
 
@@ -95,7 +101,9 @@ def _node(content: memoryview, outline: _Outline, depth: int) -> None:
     for number, value in _fields(content):
         if not isinstance(value, memoryview):
             continue
-        if number == _NODE_DOMAIN and bytes(value).decode() not in DOMAINS:
+        if number == _NODE_OUTPUT and depth == 0:
+            outline.computed.add(bytes(value).decode())
+        elif number == _NODE_DOMAIN and bytes(value).decode() not in DOMAINS:
             outline.faults.append(f"operators of domain {bytes(value).decode()!r}; only the standard ones are run")
         elif number == _NODE_OP and bytes(value).decode() in BRANCHES:
             outline.faults.append(f"the operator {bytes(value).decode()!r}; a policy has no branches")
@@ -133,7 +141,7 @@ def _number(content: memoryview, outline: _Outline) -> None:
     if not isinstance(name, memoryview) or not isinstance(raw, memoryview):
         return
     if found.get(_TENSOR_TYPE) == _INT64 and len(raw) == 8:
-        outline.numbers[bytes(name).decode()] = bytes(raw)
+        outline.numbers.setdefault(bytes(name).decode(), []).append(bytes(raw))
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -181,6 +181,12 @@ def test_only_one_loop_of_a_fixed_number_of_turns_is_run() -> None:
     assert graph_faults(looped(1)) == graph_faults(looped(200)) == []
     for endless in (looped(0), looped(-1), looped(201), looped(2**62), looped("obs"), looped(""), looped(5, "go_on")):
         assert "fixed number of turns" in " ".join(graph_faults(endless))
+    doubled = onnx.load_from_string(looped(5))
+    doubled.graph.initializer.append(numpy_helper.from_array(np.array(2**62, np.int64), "turns"))
+    hidden = onnx.load_from_string(looped(5))
+    hidden.graph.node.insert(0, helper.make_node("Constant", [], ["turns"], value_int=2**62))
+    for ambiguous in (doubled, hidden):
+        assert "fixed number of turns" in " ".join(graph_faults(ambiguous.SerializeToString()))
     assert "2 loops" in " ".join(graph_faults(looped(5, n=2)))
     assert "a loop within a loop" in " ".join(graph_faults(looped(5, inner=True)))
 
