@@ -30,8 +30,9 @@ def export(
         run: a run's folder.
         out: the bundle's path, usually policy.ashore.
         evidence: what a ranking found; None for RUN/evidence.json, or none where that is absent or of earlier weights.
-        asked: sampler, goal and weights; as the run was trained where not given.
-        precision: of the network's weights.
+        asked: sampler, goal and weights; as the run was trained where not given. What is asked otherwise than it was
+            ranked ships without evidence.
+        precision: of the network's weights; int8 was not ranked either.
 
     Returns:
         The bundle's path.
@@ -66,7 +67,7 @@ def bundle_files(
     else:
         worst = worst_difference(graph, vectors)
         vectors = loosened(vectors, worst)
-    found = matching_evidence(run, evidence)
+    found = matching_evidence(run, evidence, as_ranked=asked == AS_TRAINED and precision == "fp32")
     return {
         "policy.onnx": graph,
         "contract.json": planner.contract.to_json().encode(),

@@ -21,16 +21,20 @@ FILE = "evidence.json"
 
 
 def weights_sha256(run: Path) -> str:
-    """Identify a run's averaged weights by their SHA-256.
+    """Identify the weights that a run plans with by their SHA-256: the selected candidate's, or the last checkpoint's.
 
     Raises:
-        NotARun: there is no checkpoint.
+        NotARun: there is no checkpoint, or the selected candidate is gone.
+        UnreadableFile: selection.json is damaged.
     """
-    for folder in ("checkpoint", "checkpoint.old"):
-        path = run / folder / "average.safetensors"
+    from ashore.policies.checkpoint import selected_weights
+
+    selected = selected_weights(run)
+    files = [run / folder / "average.safetensors" for folder in ("checkpoint", "checkpoint.old")]
+    for path in files if selected is None else [selected]:
         if path.is_file():
             return hashlib.sha256(path.read_bytes()).hexdigest()
-    raise NotARun(run, "checkpoint/average.safetensors")
+    raise NotARun(run, str((selected or files[0]).relative_to(run)))
 
 
 def save_evidence(ranking: "Ranking") -> dict[str, dict[str, Any]]:
@@ -47,24 +51,28 @@ def save_evidence(ranking: "Ranking") -> dict[str, dict[str, Any]]:
     return saved
 
 
-def matching_evidence(run: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def matching_evidence(run: Path, given: Mapping[str, Any] | None = None, as_ranked: bool = True) -> dict[str, Any]:
     """Give the evidence to ship with a run.
 
     Args:
         run: the run's folder.
         given: evidence to ship; None for the run's own, which is left out where it is absent or of earlier weights.
+        as_ranked: whether what ships plans as the run did when it was ranked; another sampler, goal or precision was
+            never ranked, and has no evidence.
 
     Raises:
-        EvidenceMissing: what was given belongs to other weights.
+        EvidenceMissing: what was given belongs to other weights, or to another way of asking them.
         UnreadableFile: RUN/evidence.json is damaged.
     """
     weights = weights_sha256(run)
     if given is not None:
         if given.get("weights_sha256", weights) != weights:
             raise EvidenceMissing(run, "the evidence that was given belongs to other weights")
+        if not as_ranked:
+            raise EvidenceMissing(run, "the evidence that was given is of the run as trained, not of these options")
         return dict(given)
     path = run / FILE
-    if not path.is_file():
+    if not path.is_file() or not as_ranked:
         return {}
     try:
         own = json.loads(path.read_text())

@@ -15,8 +15,10 @@ from ashore.datasets.contract import Contract
 from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.datasets.store import EpisodeStore
 from ashore.policies.bundle import read_evidence, write_bundle
+from ashore.policies.checkpoint import Asked, candidate_path, load_checkpoint, save_candidate
 from ashore.policies.errors import CannotRank, EvidenceMissing, EvidenceRejected, NotARun
 from ashore.policies.export import export
+from ashore.policies.generation.samplers import SamplerConfig
 from ashore.policies.ranking.evidence import matching_evidence, save_evidence
 from ashore.policies.ranking.gate import check_evidence
 from ashore.policies.ranking.plot import plot_ranking
@@ -123,6 +125,34 @@ def test_evidence_of_other_weights_is_not_shipped(ranking: Ranking, tmp_path: Pa
     (last / "evidence.json").write_text("{")
     with pytest.raises(UnreadableFile, match="Rank the run again"):
         matching_evidence(last)
+
+
+def test_a_candidate_chosen_after_the_ranking_has_no_evidence(ranking: Ranking, tmp_path: Path) -> None:
+    own, runs = copied(ranking, tmp_path)
+    run = runs["everywhere"]
+    save_evidence(own)
+    other = load_checkpoint(runs["nearby"]).average
+    save_candidate(candidate_path(run, 7), other)
+    (run / "selection.json").write_text('{"chosen": 7}')
+    assert matching_evidence(run) == {}
+    with pytest.raises(EvidenceMissing, match="never ranked"):
+        check_evidence(export(run, tmp_path / "p.ashore"))
+    candidate_path(run, 7).unlink()
+    with pytest.raises(NotARun, match=r"candidates/00000007\.safetensors is missing"):
+        matching_evidence(run)
+
+
+@pytest.mark.parametrize(
+    ("asked", "precision"), [(Asked(SamplerConfig("dpm", 3)), "fp32"), (Asked(), "int8")], ids=["sampler", "int8"]
+)
+def test_what_was_not_ranked_ships_without_evidence(ranking: Ranking, tmp_path: Path, asked, precision) -> None:
+    own, runs = copied(ranking, tmp_path)
+    saved = save_evidence(own)
+    bundle = export(runs["everywhere"], tmp_path / "p.ashore", asked=asked, precision=precision)
+    with pytest.raises(EvidenceMissing, match="never ranked"):
+        check_evidence(bundle)
+    with pytest.raises(EvidenceMissing, match="not of these options"):
+        export(runs["everywhere"], tmp_path / "p.ashore", saved["everywhere"], asked, precision)
 
 
 def test_what_cannot_be_ranked_is_refused(runs: dict[str, Path], tmp_path: Path, reality: Path) -> None:
