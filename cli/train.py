@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -98,6 +97,7 @@ class Train:
         from ashore.cli.errors import NoStores
         from ashore.cli.progress import shown
         from ashore.cli.train_options import show_options, show_prospect, store_options
+        from ashore.policies.devices import is_first_process
         from ashore.policies.training import train
         from ashore.policies.training_loop import TrainingConfig, never
 
@@ -117,6 +117,8 @@ class Train:
         with shown(f"train {self.policy}") as progress:
             screen = self._screen() if self.candidates else None
             run = train(self.stores, self.out, config, shape, progress, screen or never, show_prospect)
+        if not is_first_process():
+            return 0
         store_options(self, run)
         if screen is not None:
             self._select(screen)
@@ -165,9 +167,9 @@ class Train:
 
         task = EpisodeStore.open(self.stores[0], readonly=True).contract.task
         n = min(self.screen_episodes, SIMULATIONS)
-        make = partial(open_simulation, task, n, self.level)
         asked = Asked(goal={} if self.goal else None, task=task if self.multi_task else None)
-        return Screen(self.out, make, self.screen_episodes, self.patience, asked=asked)
+        simulation = open_simulation(task, n, self.level)  # Now, since a task that is not here should be told now.
+        return Screen(self.out, simulation, self.level, self.screen_episodes, self.patience, asked=asked)
 
     def _select(self, screen: "Screen") -> None:
         from ashore.cli.console import say, show_table

@@ -315,12 +315,20 @@ def candidate_path(path: Path, update: int) -> Path:
 
 
 def save_candidate(file: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write a candidate's weights aside, and rename them into place."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write a candidate's weights aside, and rename them into place.
+
+    Raises:
+        CheckpointNotSaved: the disk refused.
+    """
     aside = file.with_suffix(".part")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, aside)
-    _sync(aside)
-    os.replace(aside, file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, aside)
+        _sync(aside)
+        os.replace(aside, file)
+    except (OSError, SafetensorError) as error:
+        aside.unlink(missing_ok=True)
+        raise CheckpointNotSaved(file.parents[1], str(error)) from error
 
 
 def drop_candidates(path: Path, after: int) -> list[Path]:
@@ -329,6 +337,7 @@ def drop_candidates(path: Path, after: int) -> list[Path]:
     for file in sorted((path / "candidates").glob("*.safetensors")):
         if int(file.stem) > after:
             file.unlink()
+            file.with_suffix(".json").unlink(missing_ok=True)  # What it was found to be worth.
         else:
             kept.append(file)
     return kept

@@ -8,6 +8,13 @@ import torch
 Precision = Literal["auto", "fp32", "bf16"]
 
 
+def is_first_process() -> bool:
+    """Tell whether this process is the only one of a training, or the one of several that writes and speaks."""
+    from accelerate import PartialState  # type: ignore[import-untyped]
+
+    return bool(PartialState().is_main_process)
+
+
 def has_fast_bf16(device: torch.device) -> bool:
     """Tell whether matrix products in bfloat16 are done by the hardware; elsewhere they are emulated and slow."""
     if device.type == "cuda":

@@ -42,7 +42,8 @@ class Estimate:
 
 def estimate(policy: Policy, data: TrainingData, batch_size: int) -> Estimate:
     """Estimate what training needs; pictures are read as they are shown and hardly count."""
-    held = sum(getattr(getattr(data.windows, name, None), "nbytes", 0) for name in ("obs", "actions"))
+    samplers = getattr(data.windows, "samplers", (data.windows,))  # One a task.
+    held = sum(getattr(getattr(s, name, None), "nbytes", 0) for s in samplers for name in ("obs", "actions"))
     index = 4 * 8 * len(data.windows)  # Starts, ends and episodes of the windows, and their order.
     weights = COPIES * FLOAT_BYTES * n_parameters(policy)
     return Estimate(LIBRARIES_BYTES, held + index, weights, batch_size * _activation_bytes(policy))

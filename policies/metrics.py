@@ -39,6 +39,16 @@ class MetricsLog:
         self._board.close()
 
 
+class NoLog:
+    """Takes rows and writes nothing, in processes that only help."""
+
+    def add(self, update: int, elapsed_s: float, figures: Mapping[str, float]) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
 def read_metrics(run: Path) -> list[dict[str, float]]:
     """Read metrics.csv; figures that a row does not have are left out of it."""
     with (run / "metrics.csv").open(newline="") as file:

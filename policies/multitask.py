@@ -85,7 +85,7 @@ class MixedWindows:
 
     def __init__(self, mix: TaskMix, samplers: Sequence["WindowSampler"]) -> None:
         """Join samplers, one a task in the order of the mix."""
-        self._samplers = samplers
+        self.samplers = samplers
         self._columns = [mix.columns(task) for task in mix.tasks]
         self._width = mix.union.observation_width
         self._starts = np.cumsum([0, *(len(sampler) for sampler in samplers)])
@@ -100,7 +100,7 @@ class MixedWindows:
     def batch(self, indices: Array) -> tuple[Array, Array]:
         """Gather windows (B,) as obs (B, To, U) and actions (B, Tp, Da)."""
         task = np.searchsorted(self._starts, indices, side="right") - 1
-        parts = [s.batch(indices[task == i] - self._starts[i]) for i, s in enumerate(self._samplers)]
+        parts = [s.batch(indices[task == i] - self._starts[i]) for i, s in enumerate(self.samplers)]
         shape, chunk = parts[0].obs.shape[1:2], parts[0].actions.shape[1:]
         obs = np.zeros((len(indices), *shape, self._width), np.float32)
         actions = np.zeros((len(indices), *chunk), np.float32)
@@ -114,7 +114,7 @@ class MixedWindows:
     def ends(self) -> Array:
         """(E, U) what was observed at the end of each episode."""
         ends = np.zeros((len(self.task_of), self._width), np.float32)
-        for i, sampler in enumerate(self._samplers):
+        for i, sampler in enumerate(self.samplers):
             ends[np.flatnonzero(self.task_of == i)[:, None], self._columns[i]] = sampler.obs[sampler.episode_ends - 1]
         return ends
 

@@ -64,6 +64,8 @@ class Policy(nn.Module):
 
     is_snapped: Tensor
     """(Da,) whether an action element has only two settings."""
+    sources: Tensor | None
+    """(U,) see see_as; None for a policy of one task."""
     wanted: Tensor
     """(Dg,) the encoded goal that is planned for; all zeros without one."""
 
@@ -81,7 +83,7 @@ class Policy(nn.Module):
         for name in config.encoding.snap:
             is_snapped[contract.action_slices[name]] = True
         self.register_buffer("is_snapped", is_snapped)
-        self.sources: Tensor | None = None
+        self.register_buffer("sources", None, persistent=False)
         self.register_buffer("wanted", torch.zeros(self.goal_encoder.width), persistent=False)
         shape = Shape(chunk, (config.obs_horizon, self.encoder.width), self.goal_encoder.width, self.n_levels)
         self.network = make_network(config.network, shape)

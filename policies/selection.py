@@ -6,8 +6,8 @@ no part: neighbouring checkpoints of one loss differ by several points of succes
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from ashore.policies.intervals import wilson
 from ashore.sim.randomization import draw_episodes, episode_seed
 
 SCREEN_SEED, CONFIRM_SEED = 50_000, 60_000
-MakeSimulation = Callable[[], Simulated]
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,14 @@ class Screen:
     """Judges candidates while training goes on, or afterwards; what it found is kept beside them."""
 
     run: Path
-    make_simulation: MakeSimulation
+    simulation: Simulated
+    level: str
+    """What varies between its episodes; what was screened at another one does not count."""
     episodes: int = 50
     patience: int = 0
     """Candidates in a row without a better one after which training may stop; 0 for never."""
     progress: Progress = silent
     asked: Asked = AS_TRAINED
-    _simulation: Simulated | None = field(default=None, init=False)
 
     def __call__(self, candidate: Path) -> bool:
         """Screen a candidate, and say whether training may stop; a Judge of the training loop."""
@@ -80,12 +80,13 @@ class Screen:
         note = candidate.with_suffix(".json")
         if note.is_file():
             raw = json.loads(note.read_text())
-            if raw["episodes"] == self.episodes:
+            if (raw["episodes"], raw["level"]) == (self.episodes, self.level):
                 return Screened(**raw["screened"])
         found = self._evaluate(candidate, self.episodes, SCREEN_SEED)
         rate = wilson(int(found.success.sum()), len(found.success))
         screened = Screened(int(candidate.stem), rate.rate, rate.low, rate.high, score_of(found))
-        write_text(note, json.dumps({"episodes": self.episodes, "screened": asdict(screened)}, indent=2))
+        noted = {"episodes": self.episodes, "level": self.level, "screened": asdict(screened)}
+        write_text(note, json.dumps(noted, indent=2))
         return screened
 
     def select(self, confirmations: int = 200) -> Selection:
@@ -108,12 +109,10 @@ class Screen:
         return selection
 
     def _evaluate(self, candidate: Path, episodes: int, seed: int) -> Evaluation:
-        if self._simulation is None:
-            self._simulation = self.make_simulation()
-        planner = load_run(self.run, Asked(**{**vars(self.asked), "weights": candidate}))
-        draws = draw_episodes(self._simulation.randomization, seed, range(episodes))
+        planner = load_run(self.run, replace(self.asked, weights=candidate))
+        draws = draw_episodes(self.simulation.randomization, seed, range(episodes))
         seeds = [episode_seed(seed, index) for index in range(episodes)]
-        return evaluate(planner, self._simulation, draws, seeds, progress=self.progress)
+        return evaluate(planner, self.simulation, draws, seeds, progress=self.progress)
 
 
 def candidates(run: Path) -> Sequence[Path]:

@@ -110,10 +110,13 @@ def run_training(
         judge: asked at every candidate whether training may stop.
         announce: told what is going to be trained, before it starts.
     """
+    from accelerate import PartialState  # type: ignore[import-untyped]
+
     config = TrainingConfig(**settings.training)
     data.require(config.batch_size)
     torch.set_num_threads(config.threads)
-    open_run(path, settings, data)
+    with PartialState().main_process_first():
+        open_run(path, settings, data)
     torch.manual_seed(config.seed)
     policy = Policy(settings.policy, data.contract)
     if start is not None:

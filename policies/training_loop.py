@@ -26,7 +26,7 @@ from ashore.policies.devices import Precision, autocast
 from ashore.policies.errors import InvalidConfig, TrainingDiverged
 from ashore.policies.generation.scaling import Given
 from ashore.policies.losses import Loss, Sample
-from ashore.policies.metrics import MetricsLog
+from ashore.policies.metrics import MetricsLog, NoLog
 from ashore.policies.policy import Policy
 from ashore.policies.training_data import TrainingData
 
@@ -97,19 +97,36 @@ class TrainingLoop:
         self.has_stopped = False
         self.n_kept = 0
         n, rank = self.accelerator.num_processes, self.accelerator.process_index
-        if n > 1 and hasattr(self.policy.network, "reconstruct"):
-            raise InvalidConfig("the training config", [f"processes: {n}; a network with a latent trains in one"])
+        self._check_processes(n)
         self.rows = slice(rank, None, n)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and judges; the only one on one device."""
+        return bool(self.accelerator.is_main_process)
+
+    def _check_processes(self, n: int) -> None:
+        faults = []
+        if n > 1 and hasattr(self.policy.network, "reconstruct"):
+            faults.append(f"processes: {n}; a network with a latent trains in one")
+        if n > 1 and self.config.updates is None:
+            faults.append(f"processes: {n}; several need a number of `updates`, since their clocks differ")
+        if faults:
+            raise InvalidConfig("the training config", faults)
 
     def run(
         self, data: TrainingData, progress: Progress, judge: Judge, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Train to the end of the schedule, or until the judge has seen enough, saving checkpoints on the way."""
-        config, log = self.config, MetricsLog(self.path, self.update)
+        config, log = self.config, MetricsLog(self.path, self.update) if self.is_first else NoLog()
         before_s, saved_s, logged = clock() - self.elapsed_s, clock(), (self.update, self.elapsed_s)
         while self.share_done() < 1.0:
             loss = self.step(data)
             self.elapsed_s = clock() - before_s
+            if self.candidate_is_due():
+                judging_s = clock()
+                self.has_stopped = self.judged(judge)
+                before_s += clock() - judging_s
             is_last, is_due = self.share_done() >= 1.0, clock() - saved_s >= config.checkpoint_s
             if is_last or is_due or self.update % config.log_updates == 0:
                 value = self.finite(loss)
@@ -120,12 +137,6 @@ class TrainingLoop:
                     row["held_out_loss"] = self.held_out_loss(data)
                 log.add(self.update, self.elapsed_s, row)
                 progress(*self.place(), f"{speed:.0f} samples/s, loss {value:.4f}")
-            if self.candidate_is_due():
-                judging_s = clock()
-                candidate = self.keep_candidate()
-                self.has_stopped = judge(candidate)
-                before_s += clock() - judging_s
-                is_due |= self.has_stopped
             if is_last or is_due:
                 self.save()
                 saved_s = clock()
@@ -207,17 +218,21 @@ class TrainingLoop:
         places = [0.5 + 0.5 * (i + 1) / self.config.candidates for i in range(self.config.candidates)]
         return len(places) > self.n_kept and self.share_done() >= places[self.n_kept] - 1e-9
 
-    def keep_candidate(self) -> Path:
-        """Keep the averaged weights of this moment as a file of RUN/candidates/, from the main process alone."""
+    def judged(self, judge: Judge) -> bool:
+        """Keep the averaged weights of this moment in RUN/candidates/ and ask the judge: one process does, all know."""
+        from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
+
         self.n_kept += 1
-        path = candidate_path(self.path, self.update)
-        if self.accelerator.is_main_process:
+        verdict = [False]
+        if self.is_first:
+            path = candidate_path(self.path, self.update)
             save_candidate(path, self.average.state_dict())
-        return path
+            verdict = [judge(path)]
+        return bool(broadcast_object_list(verdict)[0])
 
     def save(self) -> None:
         """Replace the run's checkpoint by this moment, from the main process alone."""
-        if not self.accelerator.is_main_process:
+        if not self.is_first:
             return
         names = [name for name, _ in self.policy.network.named_parameters()]
         moments: dict[str, Tensor] = {}

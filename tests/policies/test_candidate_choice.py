@@ -32,7 +32,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def screen(run: Path, **options) -> Screen:
-    return Screen(run, lambda: make_simulation(TASK, 4, "narrow", n_threads=1), episodes=4, **options)
+    return Screen(run, make_simulation(TASK, 4, "narrow", n_threads=1), "narrow", episodes=4, **options)
 
 
 def test_the_best_is_chosen_and_told_from_fresh_episodes(store: Path, tmp_path: Path) -> None:
@@ -50,6 +50,9 @@ def test_the_best_is_chosen_and_told_from_fresh_episodes(store: Path, tmp_path: 
     assert screen(run).select(confirmations=6) == selection  # Nothing is run twice but the confirmation.
     assert {path: path.stat().st_mtime_ns for path in noted} == noted
     load_run(run)
+    Screen(run, make_simulation(TASK, 4, "wide", n_threads=1), "wide", episodes=4).screen(candidates(run)[0])
+    again = {path for path in noted if path.stat().st_mtime_ns != noted[path]}
+    assert again == {candidates(run)[0].with_suffix(".json")}  # Another level is another question.
 
 
 def test_training_stops_when_nothing_better_comes(store: Path, tmp_path: Path) -> None:
@@ -60,7 +63,7 @@ def test_training_stops_when_nothing_better_comes(store: Path, tmp_path: Path) -
             judged.append(int(candidate.stem))
             return super().__call__(candidate)
 
-    judge = Impatient(tmp_path / "run", lambda: make_simulation(TASK, 4, "narrow", n_threads=1), 4, patience=1)
+    judge = Impatient(tmp_path / "run", make_simulation(TASK, 4, "narrow", n_threads=1), "narrow", 4, patience=1)
     training = replace(TRAINING, learning_rate=1e-9)  # Nothing is learnt, so the first candidate stays the best.
     train([store], tmp_path / "run", training, SHAPE, judge=judge)
     assert judged[:2] == [150, 180] and judged[-1] < 240

@@ -337,14 +337,19 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     assert said.startswith("30 ['checkpoint'] cannot save a checkpoint of") and "The checkpoint before is whole" in said
 
 
-def test_two_processes_share_a_batch_and_end_with_the_same_weights(tmp_path: Path) -> None:
-    script = f"""
+SEVERAL = """
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {tests!r})
+from dataclasses import replace
 from pathlib import Path
-from test_training import run
-run(Path({str(tmp_path / "run")!r}))
+from test_training import QUICK, run
+
+run(Path({run!r}), replace(QUICK, candidates=4), judge=lambda candidate: int(candidate.stem) >= 30)
 """
+
+
+def test_two_processes_share_a_batch_and_stop_together(tmp_path: Path) -> None:
+    script = SEVERAL.format(tests=str(Path(__file__).parent), run=str(tmp_path / "run"))
     (tmp_path / "script.py").write_text(script)
     launch = [
         sys.executable,
@@ -360,8 +365,8 @@ run(Path({str(tmp_path / "run")!r}))
     done = subprocess.run([*launch, str(tmp_path / "script.py")], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     both, alone = load_checkpoint(tmp_path / "run"), load_checkpoint(run(tmp_path / "alone"))
-    assert both.update == alone.update == 40
-    assert (
-        read_metrics(tmp_path / "run")[-1]["held_out_loss"]
-        < 1.5 * read_metrics(tmp_path / "alone")[-1]["held_out_loss"]
-    )
+    assert both.update == 30 and both.has_stopped and alone.update == 40
+    rows, before = read_metrics(tmp_path / "run"), read_metrics(tmp_path / "alone")
+    assert [row["update"] for row in rows] == sorted({row["update"] for row in rows})  # One process writes.
+    assert rows[-1]["held_out_loss"] < 1.5 * before[-1]["held_out_loss"]
+    assert len(list((tmp_path / "run" / "candidates").glob("*.safetensors"))) == 2
