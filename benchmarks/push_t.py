@@ -94,9 +94,8 @@ def seed_rows(name: str, found: list[Found]) -> list[Row]:
 
 def train_and_score(store: Path, run: Path, updates: int, seed: int, n_starts: int, progress: Progress) -> Found:
     """Train a policy, or go on with one, and score its ten candidates; what is on file is not done again."""
-    from ashore.policies.checkpoint import Asked, load_run
+    from ashore.policies.checkpoint import Asked, candidates, load_run
     from ashore.policies.generation.samplers import SamplerConfig
-    from ashore.policies.selection import candidates
     from ashore.policies.training import train
     from ashore.policies.training_loop import TrainingConfig
     from ashore.sim.pusht import TEST_SEEDS

@@ -314,6 +314,11 @@ def candidate_path(path: Path, update: int) -> Path:
     return path / "candidates" / f"{update:08d}.safetensors"
 
 
+def candidates(path: Path) -> list[Path]:
+    """List the weights files of a run's candidates, oldest first."""
+    return sorted((path / "candidates").glob("[0-9]" * 8 + ".safetensors"))
+
+
 def save_candidate(file: Path, weights: Mapping[str, Tensor]) -> None:
     """Write a candidate's weights aside, and rename them into place.
 
@@ -334,7 +339,7 @@ def save_candidate(file: Path, weights: Mapping[str, Tensor]) -> None:
 def drop_candidates(path: Path, after: int) -> list[Path]:
     """Delete the candidates that are newer than an update, from which the run goes on; list the others."""
     kept = []
-    for file in sorted((path / "candidates").glob("*.safetensors")):
+    for file in candidates(path):
         if int(file.stem) > after:
             file.unlink()
             file.with_suffix(".json").unlink(missing_ok=True)  # What it was found to be worth.

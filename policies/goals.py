@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ class GoalConfig:
             for n in self.features
             if n not in known
         ]
+        if not isfinite(self.guidance):
+            faults.append(f"guidance: {self.guidance}; must be finite")
         if not 0 <= self.drop < 1:
             faults.append(f"drop: {self.drop}; must lie in [0, 1)")
         if faults:

@@ -6,7 +6,6 @@ no part: neighbouring checkpoints of one loss differ by several points of succes
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ashore.datasets.progress import Progress, silent
-from ashore.policies.checkpoint import AS_TRAINED, Asked, candidate_path, load_run, write_text
-from ashore.policies.errors import NothingToSelect
+from ashore.policies.checkpoint import AS_TRAINED, Asked, candidate_path, candidates, load_run, write_text
+from ashore.policies.errors import InvalidConfig, NothingToSelect
 from ashore.policies.evaluation import Evaluation, Simulated, evaluate
 from ashore.policies.intervals import wilson
 from ashore.sim.randomization import draw_episodes, episode_seed
@@ -68,6 +67,11 @@ class Screen:
     progress: Progress = silent
     asked: Asked = AS_TRAINED
 
+    def __post_init__(self) -> None:
+        if self.episodes < 1 or self.patience < 0:
+            told = [f"episodes: {self.episodes}; at least 1", f"patience: {self.patience}; 0 or more"]
+            raise InvalidConfig("the screening", told)
+
     def __call__(self, candidate: Path) -> bool:
         """Screen a candidate, and say whether training may stop; a Judge of the training loop."""
         self.screen(candidate)
@@ -78,16 +82,24 @@ class Screen:
     def screen(self, candidate: Path) -> Screened:
         """Run a candidate's episodes, or read what they gave before."""
         note = candidate.with_suffix(".json")
-        if note.is_file():
-            raw = json.loads(note.read_text())
-            if (raw["episodes"], raw["level"]) == (self.episodes, self.level):
-                return Screened(**raw["screened"])
+        known = self._noted(note)
+        if known is not None:
+            return known
         found = self._evaluate(candidate, self.episodes, SCREEN_SEED)
         rate = wilson(int(found.success.sum()), len(found.success))
         screened = Screened(int(candidate.stem), rate.rate, rate.low, rate.high, score_of(found))
         noted = {"episodes": self.episodes, "level": self.level, "screened": asdict(screened)}
         write_text(note, json.dumps(noted, indent=2))
         return screened
+
+    def _noted(self, note: Path) -> Screened | None:
+        """Read what these very episodes gave before; what cannot be read is found out again."""
+        try:
+            raw = json.loads(note.read_text())
+            is_same = (raw["episodes"], raw["level"]) == (self.episodes, self.level)
+            return Screened(**raw["screened"]) if is_same else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def select(self, confirmations: int = 200) -> Selection:
         """Choose the best candidate and run it on fresh episodes; writes RUN/selection.json.
@@ -113,11 +125,6 @@ class Screen:
         draws = draw_episodes(self.simulation.randomization, seed, range(episodes))
         seeds = [episode_seed(seed, index) for index in range(episodes)]
         return evaluate(planner, self.simulation, draws, seeds, progress=self.progress)
-
-
-def candidates(run: Path) -> Sequence[Path]:
-    """List the weights files of a run's candidates, oldest first."""
-    return sorted((run / "candidates").glob("*.safetensors"))
 
 
 def score_of(found: Evaluation) -> float:

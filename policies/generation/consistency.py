@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ashore.policies.errors import InvalidConfig
 from ashore.policies.generation.edm import EDMConfig
 from ashore.policies.generation.scaling import Given, Network, Scaling, predict
 
@@ -39,6 +40,17 @@ class ConsistencyConfig:
     """The pseudo-Huber distance bends at huber * sqrt(Tp * Da)."""
     denoising: float = 1.0
     """Weight of the denoising loss beside the trajectory one."""
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: {getattr(self, name)}; must be positive and finite"
+            for name in ("start_std", "huber")
+            if not 0 < getattr(self, name) < float("inf")
+        ]
+        if self.levels < 2:
+            faults.append(f"levels: {self.levels}; must be at least 2")
+        if faults:
+            raise InvalidConfig("the consistency policy", faults)
 
     @property
     def sigma_data(self) -> float:

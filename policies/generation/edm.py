@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ashore.policies.errors import InvalidConfig
 from ashore.policies.generation.scaling import Given, Network, Scaling, predict
 
 
@@ -24,6 +25,17 @@ class EDMConfig:
     rho: float = 7.0
     log_sigma_mean: float = -1.2
     log_sigma_std: float = 1.2
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: {getattr(self, name)}; must be positive and finite"
+            for name in ("sigma_data", "sigma_min", "sigma_max", "rho", "log_sigma_std")
+            if not 0 < getattr(self, name) < float("inf")
+        ]
+        if not self.sigma_min < self.sigma_max:
+            faults.append(f"sigma_min {self.sigma_min} must lie below sigma_max {self.sigma_max}")
+        if faults:
+            raise InvalidConfig("the diffusion's noise", faults)
 
     def scaling(self, sigma: Tensor) -> Scaling:
         """Precondition at levels (B,); equation 7 and table 1."""

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from ashore.datasets.store import EpisodeStore
-from ashore.policies.checkpoint import load_checkpoint, load_run, selected_weights
-from ashore.policies.errors import NothingToSelect
+from ashore.policies.checkpoint import candidates, load_checkpoint, load_run, selected_weights
+from ashore.policies.errors import InvalidConfig, NothingToSelect
 from ashore.policies.networks.mlp import MLPConfig
 from ashore.policies.policy import PolicyConfig
-from ashore.policies.selection import Screen, candidates
+from ashore.policies.selection import Screen
 from ashore.policies.training import train
 from ashore.policies.training_loop import TrainingConfig
 from ashore.sim.collection import collect
@@ -50,6 +50,10 @@ def test_the_best_is_chosen_and_told_from_fresh_episodes(store: Path, tmp_path: 
     assert screen(run).select(confirmations=6) == selection  # Nothing is run twice but the confirmation.
     assert {path: path.stat().st_mtime_ns for path in noted} == noted
     load_run(run)
+    (run / "candidates" / "mine.safetensors").write_bytes(b"of someone else")
+    candidates(run)[1].with_suffix(".json").write_text("{half")
+    assert screen(run).select(confirmations=6) == selection
+    noted = {path: path.stat().st_mtime_ns for path in noted}
     Screen(run, make_simulation(TASK, 4, "wide", n_threads=1), "wide", episodes=4).screen(candidates(run)[0])
     again = {path for path in noted if path.stat().st_mtime_ns != noted[path]}
     assert again == {candidates(run)[0].with_suffix(".json")}  # Another level is another question.
@@ -77,3 +81,9 @@ def test_a_run_without_candidates_has_nothing_to_select(store: Path, tmp_path: P
     run = train([store], tmp_path / "run", replace(TRAINING, updates=5, candidates=0), SHAPE)
     with pytest.raises(NothingToSelect, match="--candidates 10"):
         screen(run).select()
+
+
+@pytest.mark.parametrize("options", [{"episodes": 0}, {"patience": -1}])
+def test_a_screening_that_cannot_be_is_refused_before_training(tmp_path: Path, options: dict[str, int]) -> None:
+    with pytest.raises(InvalidConfig, match=r"(?s)episodes: .*patience: "):
+        Screen(tmp_path, make_simulation(TASK, 1, "narrow", n_threads=1), "narrow", **options)

@@ -289,3 +289,12 @@ def test_dpm_solver_steps_are_those_of_the_reference_scheduler() -> None:
         x = reference.step(network(scaled, (torch.log(sigma) / 4)[:, None], *given(5)), step, x).prev_sample
     got = plan(network, make_table(config, SamplerConfig("dpm", 6)), noise, given(5))
     assert torch.allclose(got, x, atol=1e-4)
+
+
+def test_noise_that_cannot_be_is_refused() -> None:
+    for wrong in ({"sigma_data": 0.0}, {"sigma_max": float("nan")}, {"sigma_min": 30.0}, {"rho": -1.0}):
+        with pytest.raises(InvalidConfig, match=next(iter(wrong))):
+            EDMConfig(**wrong)
+    for wrong in ({"start_std": -1.0}, {"start_std": float("nan")}, {"levels": 1}):
+        with pytest.raises(InvalidConfig, match=next(iter(wrong))):
+            ConsistencyConfig(**wrong)

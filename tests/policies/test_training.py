@@ -214,6 +214,10 @@ def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
         PolicyConfig(prediction_horizon=4, action_horizon=4)
     with pytest.raises(InvalidConfig, match="Did you mean 'batch_size'"):
         read_config(TrainingConfig, {"batchsize": 3})
+    with pytest.raises(InvalidConfig, match=r"(?s)minutes: 'long'; expected float.*precision: 'fp8'; expected 'auto'"):
+        read_config(TrainingConfig, {"minutes": "long", "precision": "fp8", "updates": None})
+    with pytest.raises(InvalidConfig, match="kind: 'cnn'; valid: 'mlp', 'unet'"):
+        read_config(PolicyConfig, {"network": {"kind": "cnn"}})
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ashore.sim.randomization import draw_episodes
 HZ = CONTRACT.control_hz
 SHAPE = PolicyConfig(prediction_horizon=8, network=MLPConfig(width=64, blocks=2), sampler=SamplerConfig("euler", 1))
 TRAINING = TrainingConfig(
-    updates=500, batch_size=128, learning_rate=3e-3, warmup_updates=20, average_decay=0.97, precision="float32"
+    updates=500, batch_size=128, learning_rate=3e-3, warmup_updates=20, average_decay=0.97, precision="fp32"
 )
 
 
