@@ -84,11 +84,11 @@ class StoreExists(AshoreError):
 
 
 class StoreLocked(AshoreError):
-    """A second process wants to write a store."""
+    """A second process wants to write a store or a run."""
 
     def __init__(self, path: Path, holder: str) -> None:
         super().__init__(
-            f"{path} is being written by {holder}. A store has one writer at a time. "
+            f"{path} is being written by {holder}. It has one writer at a time. "
             "Wait until it ends or stop it, or write to another folder; reading is always possible."
         )
 

@@ -1,4 +1,4 @@
-"""One writer for a store: an flock on an open file, which the system drops when its process dies, whatever kills it."""
+"""One writer for a store or a run: an flock on an open file, which the system drops when its process dies."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from ashore.datasets.errors import StoreLocked
 
 
 class WriterLock:
-    """The writer's lock of one store; entering it again while it is held is allowed.
+    """The writer's lock of one folder; entering it again while it is held is allowed.
 
     The lock is the flock, not the file: the file stays and names the last holder, for the message to a second one.
     """

@@ -1,6 +1,7 @@
 """A training run on disk: what it was told, its last checkpoint, and the planner that it gives.
 
     RUN/config.json contract.json robot.json calibration.npz metrics.csv tb/
+    RUN/lock                               held while it is trained
     RUN/tasks/NN.json                      contracts of the tasks, where it learns several; contract.json joins them
     RUN/checkpoint/{model,average,optimizer}.safetensors state.json
     RUN/candidates/UPDATE.safetensors      averaged weights of other moments, to choose from

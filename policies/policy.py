@@ -138,8 +138,11 @@ class Policy(nn.Module):
 
     def forward(self, obs: Tensor, noise: Tensor) -> Tensor:
         """Plan absolute chunks (B, Tp, Da) from raw windows (B, To, Do) and standard normal noise (B, *noise_shape)."""
-        obs = self.joined(obs)
-        return self.conclude(self.sample(self.observe(obs), noise), obs)
+        return self.plan_for(self.joined(obs), noise, self.goal(obs))
+
+    def plan_for(self, obs: Tensor, noise: Tensor, goal: Tensor) -> Tensor:
+        """Plan as forward does, from windows of all that was learnt (B, To, U), each for an encoded goal (B, Dg)."""
+        return self.conclude(self.sample(self.observe(obs), noise, goal), obs)
 
     def conclude(self, chunks: Tensor, obs: Tensor) -> Tensor:
         """Turn sampled normalised chunks (B, Tp, Da) into absolute ones within what was demonstrated."""
@@ -157,7 +160,8 @@ class Policy(nn.Module):
 
         Shapes as in forward.
         """
-        relative = self.action_scale.denormalize(self.sample(self.observe(self.joined(obs)), noise))
+        chunks = self.sample(self.observe(self.joined(obs)), noise, self.goal(obs))
+        relative = self.action_scale.denormalize(chunks)
         distance = (relative - self.middle()).abs() / self.action_scale.half_range()
         return torch.where(self.is_snapped, distance, torch.full_like(distance, torch.inf))
 
@@ -167,8 +171,13 @@ class Policy(nn.Module):
             return like.new_zeros(like.shape[0], 0)  # Expanding an empty tensor fixes the batch of an exported graph.
         return self.wanted.expand(like.shape[0], -1)
 
-    def sample(self, observation: Tensor, noise: Tensor) -> Tensor:
-        """Sample normalised chunks (B, Tp, Da) from normalised observations (B, To, De) and noise (B, *noise_shape)."""
-        given = Given(observation, self.goal(observation))
+    def sample(self, observation: Tensor, noise: Tensor, goal: Tensor) -> Tensor:
+        """Sample normalised chunks (B, Tp, Da).
+
+        Args:
+            observation: (B, To, De) encoded and normalised.
+            noise: (B, *noise_shape) standard normal.
+            goal: (B, Dg) encoded.
+        """
         network = guided(self.network, self.config.goal.guidance)
-        return follow(network, self.table, noise, given, self.action_scale.bounds())
+        return follow(network, self.table, noise, Given(observation, goal), self.action_scale.bounds())

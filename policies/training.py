@@ -1,6 +1,7 @@
 """The one training loop, for teachers and students alike: resumable to the same bits, at any moment killed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ashore.datasets.lock import WriterLock
 from ashore.datasets.progress import Progress, silent
 from ashore.policies.cards import robot_card, task_encoding
 from ashore.policies.checkpoint import RunSettings, has_checkpoint, load_settings, save_run, save_tasks
+from ashore.policies.devices import is_first_process
 from ashore.policies.encoding import EncodingSpec
 from ashore.policies.errors import RunExists
 from ashore.policies.losses import FromData, Loss
@@ -109,27 +112,32 @@ def run_training(
         progress: told how far it is.
         judge: asked at every candidate whether training may stop.
         announce: told what is going to be trained, before it starts.
+
+    Raises:
+        StoreLocked: another process trains this run.
     """
     from accelerate import PartialState  # type: ignore[import-untyped]
 
     config = TrainingConfig(**settings.training)
     data.require(config.batch_size)
     torch.set_num_threads(config.threads)
-    with PartialState().main_process_first():
-        open_run(path, settings, data)
-    torch.manual_seed(config.seed)
-    policy = Policy(settings.policy, data.contract)
-    if start is not None:
-        policy.load_state_dict(dict(start))
-    elif not has_checkpoint(path):
-        data.fit(policy)
-    memory = require_memory(policy, data, config.batch_size)
-    n_episodes = len(np.unique(data.episode_of))
-    announce(Prospect(n_parameters(policy), memory, n_episodes, len(data.windows), tuple(data.constants())))
-    loop = TrainingLoop(config, policy, loss, path)
-    if has_checkpoint(path):
-        loop.resume()
-    loop.run(data, progress, judge)
+    path.mkdir(parents=True, exist_ok=True)
+    with WriterLock(path / "lock") if is_first_process() else nullcontext():
+        with PartialState().main_process_first():
+            open_run(path, settings, data)
+        torch.manual_seed(config.seed)
+        policy = Policy(settings.policy, data.contract)
+        if start is not None:
+            policy.load_state_dict(dict(start))
+        elif not has_checkpoint(path):
+            data.fit(policy)
+        memory = require_memory(policy, data, config.batch_size)
+        n_episodes = len(np.unique(data.episode_of))
+        announce(Prospect(n_parameters(policy), memory, n_episodes, len(data.windows), tuple(data.constants())))
+        loop = TrainingLoop(config, policy, loss, path)
+        if has_checkpoint(path):
+            loop.resume()
+        loop.run(data, progress, judge)
     return path
 
 

@@ -100,6 +100,11 @@ class TrainingData:
         if faults:
             raise UnusableData(faults)
 
+    def of_task(self, task: str) -> Array:
+        """List the windows of one of the tasks that the data mixes."""
+        number = [contract.task for contract in self.tasks].index(task) - len(self.tasks)
+        return np.flatnonzero(self.goals[self.episode_of, number] > 0)
+
     def constants(self) -> list[str]:
         """Name the features that are the same in all held windows' steps, of which a policy learns nothing."""
         obs, actions, _ = self.gather(self.sample_held(N_FITTED))

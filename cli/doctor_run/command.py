@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional
 
+from ashore.cli.opening import SamplerName
+
 if TYPE_CHECKING:
     from ashore.cli.doctor_run.clips import Clip
     from ashore.policies.diagnosis.diagnosis import Diagnosis
@@ -24,6 +26,7 @@ class RunCheck:
 
       ashore doctor run out/student
       ashore doctor run out/teacher --episodes 100 --level narrow --out out/teacher.html
+      ashore doctor run out/several --task arm/stack
     """
 
     run_folder: Annotated[Path, Positional]
@@ -34,6 +37,16 @@ class RunCheck:
     """What varies between episodes: none, narrow, wide, or a file such as my_cell.yaml (docs/randomization.md)."""
     seed: int = 1_000
     """Seed of the draws and of every noise; training data comes from small ones."""
+    task: str | None = None
+    """Which task of a run that learnt several."""
+    sampler: SamplerName = "auto"
+    """How the run is sampled: euler, heun or dpm for EDM; ddim, ddpm or dpm for DDPM."""
+    steps: int | None = None
+    """Steps of the sampler, 1 to 100; for a consistency run 1 to 4."""
+    guidance: float | None = None
+    """Weight of the goal, above 1 for more decided ones (classifier-free guidance)."""
+    goal: tuple[str, ...] = ()
+    """Goals of a goal-conditioned run, NAME=NUMBER,NUMBER...; `none` plans without one."""
     out: Path = Path("page.html")
     """The page."""
 
@@ -41,6 +54,7 @@ class RunCheck:
         """Look at the run, write the page, and show the lines."""
         from ashore.cli.console import say
         from ashore.cli.doctor_run.page import write_run_page
+        from ashore.cli.opening import asked_of
         from ashore.cli.progress import shown
         from ashore.policies.diagnosis.diagnosis import DiagnosisConfig, diagnose
         from ashore.policies.diagnosis.findings import find
@@ -48,7 +62,8 @@ class RunCheck:
         from ashore.sim.rendering import use_headless_rendering
 
         use_headless_rendering()
-        config = DiagnosisConfig(self.episodes, self.level, self.seed)
+        asked = asked_of(self.sampler, self.steps, self.guidance, self.goal, self.task)
+        config = DiagnosisConfig(self.episodes, self.level, self.seed, asked=asked)
         with shown("doctor run") as progress:
             diagnosis, simulation = diagnose(self.run_folder, config, progress)
         findings = find(diagnosis)
@@ -70,7 +85,8 @@ class RunCheck:
         if simulation is None:
             return [], "it could not be run here."
         try:
-            return make_clips(diagnosis, simulation, load_run(self.run_folder)), "nothing here draws this task."
+            planner = load_run(self.run_folder, diagnosis.config.asked)
+            return make_clips(diagnosis, simulation, planner), "nothing here draws this task."
         except (NoPicture, RenderingUnavailable) as error:
             return [], str(error)
 

@@ -12,35 +12,32 @@ from numpy.typing import NDArray
 from ashore.datasets.contract import Contract
 from ashore.datasets.errors import AshoreError
 from ashore.datasets.progress import Progress, silent
-from ashore.datasets.store import EpisodeStore
-from ashore.policies.checkpoint import RunSettings, TorchPlanner, load_run, load_settings
+from ashore.policies.checkpoint import AS_TRAINED, Asked, RunSettings, TorchPlanner, load_run, load_settings
 from ashore.policies.diagnosis.coverage import Coverage, measure_coverage
+from ashore.policies.diagnosis.demonstrations import Demonstrations, noise_share
 from ashore.policies.diagnosis.elements import encoded_names
-from ashore.policies.diagnosis.fit import Curves, LevelErrors, Verdict, level_errors, read_curves, verdict
-from ashore.policies.diagnosis.planning import ChunkErrors, Latency, chunk_errors, measure_latency
+from ashore.policies.diagnosis.fit import Curves, LevelErrors, Verdict, read_curves, verdict
+from ashore.policies.diagnosis.planning import ChunkErrors, Latency, measure_latency
 from ashore.policies.diagnosis.ranges import Frozen, Ranges, find_frozen, measure_ranges
 from ashore.policies.diagnosis.rollouts import Recorder, Rollout
 from ashore.policies.diagnosis.seams import Seams, measure_seams
 from ashore.policies.errors import InvalidConfig
 from ashore.policies.evaluation import Evaluation, Simulated, evaluate
 from ashore.policies.metrics import read_metrics
-from ashore.policies.ranking.windows import Calibration, load_calibration
-from ashore.policies.training_data import TrainingData, episodes_digest, open_stores
+from ashore.policies.policy import Policy
+from ashore.policies.ranking.windows import load_calibration
+from ashore.policies.training_data import episodes_digest
 from ashore.sim.randomization import draw_episodes, episode_seed
 
 Array = NDArray[Any]
 T = TypeVar("T")
-N_WINDOWS = 512
-"""Windows that errors are measured on, of each side."""
-BLOCK = 4096
-"""Windows that are gathered at a time."""
 WORLDS, ENVIRONMENTS = 100, 10
 """Episodes at a time in MuJoCo and in Gymnasium."""
 
 
 @dataclass(frozen=True)
 class DiagnosisConfig:
-    """Which episodes a run is looked at in."""
+    """Which episodes a run is looked at in, and how its policy is asked in them."""
 
     episodes: int = 30
     level: str = "wide"
@@ -48,6 +45,8 @@ class DiagnosisConfig:
     """Unlike any seed that data is collected with."""
     latency_s: float = 0.02
     """Time that inference takes in these episodes."""
+    asked: Asked = AS_TRAINED
+    """Sampler, guidance, goal and, of a run that learnt several tasks, which."""
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
@@ -135,21 +134,20 @@ def diagnose(
         UnreadableFile: a file in it is damaged.
         UnknownName, InvalidRandomization: there is no such level, or it does not fit the task.
     """
-    planner, (settings, contract, _), notes = load_run(run), load_settings(run), _Notes()
+    planner, (settings, learnt, _), notes = load_run(run, config.asked), load_settings(run), _Notes()
     calibration = load_calibration(run)
-    simulation = simulation or _simulate(contract.task, config, notes)
-    latency = measure_latency(planner, calibration.held_out)
+    simulation = simulation or _simulate(planner.contract.task, config, notes)
+    latency = measure_latency(planner, calibration.held_out[..., planner.columns])
     curves = notes.attempt("training curves", lambda: read_curves(read_metrics(run)))
-    data = notes.attempt("the data", lambda: _open_data(planner, settings))
+    data = notes.attempt("the data", lambda: Demonstrations.open(settings, learnt, planner))
     evaluation, rollouts = (None, ()) if simulation is None else _watch(planner, simulation, config, progress)
     n_episodes = 0 if data is None else len(np.unique(data.episode_of))
-    levels, chunks = (None, None) if data is None else _errors(planner, data)
-    teacher = None if data is None else _teacher(settings, data, notes)
+    levels, chunks, teacher = (None, None, None) if data is None else _errors(planner.policy, data, settings, notes)
     return (
         Diagnosis(
             run=run,
             settings=settings,
-            contract=contract,
+            contract=planner.contract,
             latency=latency,
             config=config,
             curves=curves,
@@ -158,57 +156,34 @@ def diagnose(
             evaluation=evaluation,
             rollouts=rollouts,
             coverage=_coverage(data, rollouts),
-            ranges=_ranges(planner, rollouts, n_episodes),
-            frozen=_frozen(calibration, rollouts),
+            ranges=_ranges(planner, learnt, rollouts, n_episodes),
+            frozen=_frozen(data, calibration.learnt[:, -1, planner.columns], rollouts),
             seams=measure_seams(rollouts) if rollouts else None,
             missing=tuple(notes.missing),
             data_changed=data is not None and _has_changed(settings),
             n_episodes=n_episodes,
             teacher=teacher,
-            noise_share=None if data is None else _noise_share(settings.stores),
+            noise_share=None if data is None else noise_share(settings.stores),
         ),
         simulation,
     )
 
 
-def _open_data(planner: TorchPlanner, settings: RunSettings) -> TrainingData:
-    data = open_stores(settings.stores, settings.policy, int(settings.training["seed"]))
-    planner.contract.require_same(data.contract, "the run", "its data")
-    return data
-
-
-def _errors(planner: TorchPlanner, data: TrainingData) -> tuple[LevelErrors, ChunkErrors]:
-    held_out, learnt = _gather(data, data.held_indices), _gather(data, data.learnt_indices)
-    return level_errors(planner.policy, learnt, held_out), _chunk_errors(planner, data)
-
-
-def _chunk_errors(planner: TorchPlanner, data: TrainingData) -> ChunkErrors:
-    sides = [_gather(data, indices) for indices in (data.held_indices, data.learnt_indices)]
-    held_out, learnt = ((obs.numpy(), actions.numpy()) for obs, actions, _ in sides)
-    return chunk_errors(planner, held_out, learnt)
-
-
-def _teacher(settings: RunSettings, data: TrainingData, notes: _Notes) -> ChunkErrors | None:
-    if settings.teacher is None:
-        return None
-    path = Path(settings.teacher)
-    return notes.attempt("its teacher", lambda: _chunk_errors(load_run(path), data))
+def _errors(
+    policy: Policy, data: Demonstrations, settings: RunSettings, notes: _Notes
+) -> tuple[LevelErrors | None, ChunkErrors | None, ChunkErrors | None]:
+    """Measure the errors by noise level, those of the chunks, and those of the teacher's chunks."""
+    found = notes.attempt("errors on its data", lambda: (data.level_errors(policy), data.chunk_errors(policy)))
+    if found is None or settings.teacher is None:
+        return (None, None, None) if found is None else (*found, None)
+    path, told = Path(settings.teacher), settings.policy.goal
+    asked = Asked(goal={} if told.features else None, task=data.contract.task if told.tasks else None)
+    teacher = notes.attempt("its teacher", lambda: data.chunk_errors(load_run(path, asked).policy))
+    return (*found, teacher)
 
 
 def _has_changed(settings: RunSettings) -> bool:
     return bool(settings.episodes_sha256) and episodes_digest(settings.stores) != settings.episodes_sha256
-
-
-def _noise_share(stores: Sequence[str]) -> float | None:
-    opened = [EpisodeStore.open(Path(store), readonly=True) for store in stores]
-    metrics = [store.read_meta(index).metrics for store in opened for index in store.indices]
-    told = [bool(each["injected_noise"]) for each in metrics if "injected_noise" in each]
-    return float(np.mean(told)) if told else None
-
-
-def _gather(data: TrainingData, indices: Array) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gather at most N_WINDOWS windows, evenly."""
-    return data.gather(indices[np.unique(np.linspace(0, len(indices) - 1, N_WINDOWS).round().astype(int))])
 
 
 def _simulate(task: str, config: DiagnosisConfig, notes: _Notes) -> Simulated | None:
@@ -234,28 +209,29 @@ def _watch(
     return evaluation, recorder.rollouts(evaluation)
 
 
-def _coverage(data: TrainingData | None, rollouts: Sequence[Rollout]) -> Coverage | None:
+def _coverage(data: Demonstrations | None, rollouts: Sequence[Rollout]) -> Coverage | None:
     if data is None or not rollouts:
         return None
-    blocks = np.array_split(np.arange(len(data.windows)), len(data.windows) // BLOCK + 1)
-    newest = np.concatenate([data.gather(block)[0][:, -1].numpy() for block in blocks])  # (W, Do)
-    return measure_coverage(newest, data.episode_of, [each.observations for each in rollouts])
+    return measure_coverage(data.steps(), data.episode_of, [each.observations for each in rollouts])
 
 
-def _ranges(planner: TorchPlanner, rollouts: Sequence[Rollout], n_episodes: int) -> Ranges | None:
+def _ranges(planner: TorchPlanner, learnt: Contract, rollouts: Sequence[Rollout], n_episodes: int) -> Ranges | None:
     if not rollouts:
         return None
     policy = planner.policy
     device = policy.obs_scale.low.device
     with torch.inference_mode():
-        seen = [policy.encoder(torch.from_numpy(each.observations).to(device)).cpu().numpy() for each in rollouts]
+        seen = [
+            policy.encoder(policy.joined(torch.from_numpy(each.observations).to(device))).cpu().numpy()
+            for each in rollouts
+        ]
     fitted = (policy.obs_scale.low.cpu().numpy(), policy.obs_scale.high.cpu().numpy())
-    names = encoded_names(policy.encoder.spec, planner.contract)
+    names = encoded_names(policy.encoder.spec, learnt)
     return measure_ranges(names, fitted, seen, n_episodes)
 
 
-def _frozen(calibration: Calibration, rollouts: Sequence[Rollout]) -> Frozen | None:
+def _frozen(data: Demonstrations | None, calibration: Array, rollouts: Sequence[Rollout]) -> Frozen | None:
     if not rollouts:
         return None
-    data = np.concatenate([calibration.held_out, calibration.learnt])
-    return find_frozen(data.reshape(-1, data.shape[-1]), np.concatenate([each.observations for each in rollouts]))
+    steps = calibration if data is None else data.steps()
+    return find_frozen(steps, np.concatenate([each.observations for each in rollouts]))

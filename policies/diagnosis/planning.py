@@ -96,30 +96,24 @@ class Latency:
         return self.late_steps <= self.spare
 
 
-def draw_noise(planner: Planner, count: int, seed: int) -> Array:
-    """Draw the noise (B, *noise_shape) that a planner wants for so many chunks."""
-    return np.random.default_rng(seed).standard_normal((count, *planner.noise_shape), dtype=np.float32)
+def draw_noise(shape: tuple[int, ...], count: int, seed: int) -> Array:
+    """Draw the noise (count, *shape) that so many chunks want."""
+    return np.random.default_rng(seed).standard_normal((count, *shape), dtype=np.float32)
 
 
 def chunk_errors(
-    planner: Planner, held_out: tuple[Array, Array], learnt: tuple[Array, Array], seed: int = 0
+    contract: Contract, executed: slice, held_out: tuple[Array, Array], learnt: tuple[Array, Array]
 ) -> ChunkErrors:
-    """Plan from windows (B, To, Do) and compare with their chunks (B, Tp, Da), both sets in contract units."""
-    first = planner.obs_horizon - 1
-    return ChunkErrors(
-        _rms(planner, *held_out, seed),
-        _rms(planner, *learnt, seed),
-        np.concatenate([held_out[1], learnt[1]]).std((0, 1)),
-        slice(first, first + planner.action_horizon),
-        len(held_out[0]),
-    )
+    """Compare planned with demonstrated chunks, each (B, Tp, Da) in contract units, on both sets of windows."""
+    spread = np.concatenate([held_out[1], learnt[1]]).std((0, 1))
+    return ChunkErrors(_rms(contract, *held_out), _rms(contract, *learnt), spread, executed, len(held_out[0]))
 
 
 def measure_latency(
     planner: Planner, windows: Array, n: int = N_TIMED, clock: Callable[[], float] = time.perf_counter
 ) -> Latency:
     """Time plans for one robot, each from another of the windows (M, To, Do)."""
-    noise, seconds = draw_noise(planner, 1, 0), []
+    noise, seconds = draw_noise(planner.noise_shape, 1, 0), []
     for count in range(N_WARM + n):
         began_s = clock()
         planner.plan(windows[count % len(windows)][None], noise)
@@ -128,9 +122,8 @@ def measure_latency(
     return Latency(np.array(seconds[N_WARM:]), planner.contract.period_s, planner.action_horizon, spare)
 
 
-def _rms(planner: Planner, windows: Array, demonstrated: Array, seed: int) -> Array:
-    planned = planner.plan(windows, draw_noise(planner, len(windows), seed))
-    difference = _same_sign(planned, demonstrated, planner.contract) - demonstrated
+def _rms(contract: Contract, planned: Array, demonstrated: Array) -> Array:
+    difference = _same_sign(planned, demonstrated, contract) - demonstrated
     return np.asarray(np.sqrt(np.mean(difference.astype(np.float64) ** 2, axis=0)))
 
 

@@ -92,6 +92,10 @@ def test_a_run_is_asked_with_other_samplers_and_goals(store: Path, tmp_path: Pat
     assert "valid: euler, heun, dpm" in said
     goal = ("--goal", "pos_world_m=0,0,1", "--sampler", "dpm", "--steps", "3")
     assert main(["evaluate", str(run), *goal, "--guidance", "1.5", "--episodes", "1", "--level", "none"]) == 0
+    page = ["--episodes", "1", "--level", "none", "--out", str(tmp_path / "page.html")]
+    assert main(["doctor", "run", str(run), *goal, *page]) == 1
+    assert "not given" not in (tmp_path / "page.html").read_text()
+    assert main(["doctor", "run", str(run), *page]) == 2
     assert main(["export", str(run), *goal, "--precision", "int8", "--out", str(bundle)]) == 0
     assert "built in" in complaint(capsys, "evaluate", bundle, "--steps", "2")
     assert main(["evaluate", str(bundle), "--episodes", "1", "--level", "none"]) == 0

@@ -44,7 +44,7 @@ TABLE: list[tuple[errors.AshoreError, str]] = [
     ),
     (
         errors.StoreLocked(STORE, "process 7 on lab (ashore collect) since noon"),
-        "demo/episodes is being written by process 7 on lab (ashore collect) since noon. A store has one writer at a "
+        "demo/episodes is being written by process 7 on lab (ashore collect) since noon. It has one writer at a "
         "time. Wait until it ends or stop it, or write to another folder; reading is always possible.",
     ),
     (

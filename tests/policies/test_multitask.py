@@ -84,6 +84,10 @@ def test_a_mix_is_trained_evaluated_and_exported_task_by_task(stores: list[Path]
         noise = rng.normal(size=(3, *planner.noise_shape)).astype(np.float32)
         assert np.allclose(shipped.plan(obs, noise)[..., :3], planner.plan(obs, noise)[..., :3], atol=1e-4)
     capsys.readouterr()
+    page = ["--episodes", "1", "--level", "none", "--out", str(tmp_path / "page.html")]
+    assert main(["doctor", "run", str(run), "--task", "arm/stack", *page]) == 1
+    told = capsys.readouterr()
+    assert "arm/stack" in (tmp_path / "page.html").read_text() and "an episode that is held back" in told.out + told.err
     assert main(["evaluate", str(run), "--episodes", "1"]) == 2
     assert "task: not given" in capsys.readouterr().err
     with pytest.raises(InvalidGoal, match="valid: 'arm/reach', 'arm/stack'"):

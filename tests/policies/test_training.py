@@ -15,6 +15,7 @@ import pytest
 import torch
 from learning_cases import CONTRACT, ENCODING, ArrayWindows, reach_data
 
+from ashore.datasets.errors import StoreLocked
 from ashore.policies.cards import direct_card
 from ashore.policies.checkpoint import (
     Checkpoint,
@@ -139,6 +140,9 @@ def test_a_run_killed_anywhere_ends_in_the_same_bits(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         for line in child.stdout:
             if int(line.split()[0]) >= 40 and (broken / "checkpoint").exists():
+                os.kill(child.pid, signal.SIGSTOP)
+                with pytest.raises(StoreLocked, match=f"process {child.pid} "):
+                    run(broken, training)
                 os.kill(child.pid, signal.SIGKILL)
                 break
     assert child.returncode == -signal.SIGKILL
