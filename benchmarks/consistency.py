@@ -1,8 +1,9 @@
-"""Consistency: students of a Push-T teacher in one and three evaluations, on start states that chose nothing."""
+"""Consistency: students of a Push-T teacher in one and three evaluations, and in 8 bits, on fresh start states."""
 
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from benchmarks.row import Row
 
 FIRST_SEED = 300_000
 """Of start states that no candidate was chosen on."""
-ONE_STEP_GOAL, THREE_STEP_GOAL = -0.02, -0.01
+ONE_STEP_GOAL, THREE_STEP_GOAL, INT8_GOAL = -0.02, -0.01, -0.01
 RESAMPLES = 2000
 BATCH, LEARNING_RATE, START_STD = 128, 5e-4, 20.0
 
@@ -52,22 +53,43 @@ def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
         rows.append(Row.of(f"{form}: CPU time of the distillation", minutes, "min"))
         for steps, goal in ((1, ONE_STEP_GOAL), (3, THREE_STEP_GOAL)):
             asked = Asked(SamplerConfig("consistency", steps))
-            rows += student_rows(
-                f"{form}, {steps} step(s)", episode_scores(load_run(student, asked), seeds, progress), guide, goal
-            )
+            scores = episode_scores(load_run(student, asked), seeds, progress)
+            rows += compared_rows(f"{form}, {steps} step(s)", scores, ("the teacher's", guide), goal)
+        whole, small = (episode_scores(each, seeds, progress) for each in shipped(student))
+        rows += compared_rows(f"{form}, 1 step, int8 bundle", small, ("the fp32 bundle's", whole), INT8_GOAL)
     return rows
 
 
-def student_rows(name: str, scores: NDArray[np.float64], guide: NDArray[np.float64], goal: float) -> list[Row]:
-    """Compare a student with its teacher, start by start; the interval is a bootstrap's over the starts."""
-    differences = scores - guide
+def shipped(student: Path) -> list[Planner]:
+    """Export a student's one-step bundles in fp32 and in int8, and open them."""
+    from ashore.policies.bundle import load_bundle
+    from ashore.policies.checkpoint import Asked
+    from ashore.policies.export import export
+    from ashore.policies.generation.samplers import SamplerConfig
+    from ashore.policies.quantization import Precision
+
+    asked, precisions = Asked(SamplerConfig("consistency", 1)), ("fp32", "int8")
+    made: list[Planner] = []
+    for precision in cast(tuple[Precision, ...], precisions):
+        made.append(load_bundle(export(student, student / f"{precision}.ashore", asked=asked, precision=precision)))
+    return made
+
+
+def compared_rows(
+    name: str, scores: NDArray[np.float64], other: tuple[str, NDArray[np.float64]], goal: float
+) -> list[Row]:
+    """Compare a policy with another (its name, its scores), start by start; the interval is a bootstrap's over starts.
+
+    The goal is a lower bound of the mean difference.
+    """
+    differences = scores - other[1]
     rng = np.random.default_rng(0)
     means = rng.choice(differences, (RESAMPLES, len(differences))).mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return [
         Row.of(f"{name}: score", float(scores.mean()), "1"),
         Row.of(
-            f"{name}: score less the teacher's ({low:+.3f} to {high:+.3f})", float(differences.mean()), "1", ">=", goal
+            f"{name}: score less {other[0]} ({low:+.3f} to {high:+.3f})", float(differences.mean()), "1", ">=", goal
         ),
     ]
 
