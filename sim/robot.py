@@ -54,6 +54,10 @@ class CommandLimits:
     observed_high: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     timeout_s: float = 0.15
     """A command older than this is a fault that ends in a stop."""
+    max_acceleration: tuple[float | None, ...] = ()
+    """Largest change of the command's rate per second; None, and all where empty, without limit."""
+    max_jerk: tuple[float | None, ...] = ()
+    """Largest change of that acceleration per second; None, and all where empty, without limit."""
 
 
 @dataclass(frozen=True)

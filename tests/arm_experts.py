@@ -37,8 +37,8 @@ def run_expert(task_name: str, n: int, noise: bool, seed: int = 5) -> Run:
     simulation.reset(draw_episodes(simulation.randomization, seed, range(n)), seeds)
     expert = task.expert(n, np.random.default_rng(0))
     offsets = inject(task.injection(), seeds, simulation.n_ticks, simulation.command_period_s)
-    rows: dict[str, list[Array]] = {"command": [], "lead": [], "joints": [], "speed": [], "rate": []}
-    progress, last = [], None
+    rows: dict[str, list[Array]] = {"command": [], "lead": [], "joints": [], "speed": []}
+    progress = []
     for tick in range(simulation.n_ticks):
         runs = ~simulation.judge.terminated()
         if not runs.any():
@@ -52,8 +52,6 @@ def run_expert(task_name: str, n: int, noise: bool, seed: int = 5) -> Run:
         rows["lead"].append(np.abs(command[runs, :joints] - observed["joint_pos_rad"][runs]))
         rows["joints"].append(observed["joint_pos_rad"][runs])
         rows["speed"].append(np.abs(observed["joint_vel_rad_s"][runs]))
-        rows["rate"].append(np.abs(command - (command if last is None else last))[runs] * card.command_hz)
-        last = command
         simulation.step(np.clip(command + offsets[:, tick], card.limits.low, card.limits.high) if noise else command)
     log = {name: np.concatenate(values) for name, values in rows.items()}
     return Run(simulation.judge, log, np.array(progress))
@@ -65,7 +63,6 @@ def require_within_limits(task_name: str, log: dict[str, Array]) -> None:
     assert np.all(log["command"] > np.array(limits.low) - 1e-9)
     assert np.all(log["command"] < np.array(limits.high) + 1e-9)
     assert np.all(log["lead"] < [value for value in limits.max_lead if value is not None])
-    assert np.all(log["rate"] < limits.max_rate)
     assert np.all(log["joints"] > limits.observed_low["joint_pos_rad"])
     assert np.all(log["speed"] < limits.observed_high["joint_vel_rad_s"])
 

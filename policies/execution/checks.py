@@ -15,7 +15,9 @@ def not_finite(observed: Mapping[str, Array], n: int) -> Array:
     """Find robots (N,) with an observation that holds NaN or infinity."""
     found = np.zeros(n, bool)
     for value in observed.values():
-        found |= ~np.isfinite(np.asarray(value, np.float64)).reshape(n, -1).all(1)
+        finite = np.isfinite(value)
+        if not finite.all():
+            found |= ~finite.reshape(n, -1).all(1)
     return found
 
 
@@ -23,9 +25,13 @@ def out_of_bounds(limits: CommandLimits, observed: Mapping[str, Array], n: int) 
     """Find robots (N,) with an observation outside observed_low and observed_high."""
     found = np.zeros(n, bool)
     for name, low in limits.observed_low.items():
-        found |= (np.asarray(observed[name]).reshape(n, -1) < np.asarray(low)).any(1)
+        below = np.reshape(observed[name], (n, -1)) < low
+        if below.any():
+            found |= below.any(1)
     for name, high in limits.observed_high.items():
-        found |= (np.asarray(observed[name]).reshape(n, -1) > np.asarray(high)).any(1)
+        above = np.reshape(observed[name], (n, -1)) > high
+        if above.any():
+            found |= above.any(1)
     return found
 
 

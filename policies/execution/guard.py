@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from ashore.policies.errors import InvalidCommand
 from ashore.policies.execution.checks import absent, not_finite, out_of_bounds
-from ashore.policies.execution.limits import Box
+from ashore.policies.execution.limits import Box, bounds_of
+from ashore.policies.execution.motion import Motion, within
 from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
 
 Array = NDArray[Any]
 STOPS = ("command_not_finite", "stale", "observed_not_finite", "observed_out_of_bounds")
 """Reasons that replace the command by the robot's stop."""
-LIMITS = ("lead", "rate", "position")
+LIMITS = ("lead", "motion", "position")
 """Reasons that only shorten the command."""
 
 
@@ -39,8 +40,9 @@ class Guard:
 
     First the stops: a command that is not finite or too old, observations that are not finite or out of bounds (the
     last one is latched until reset). Then the limits, on commands and stops alike: the distance from the measured
-    value, the change since the last command, the position. Where they exclude each other, position and rate win over
-    lead, so that the command approaches the measured value as fast as it may.
+    value, the position, and the motion from the last command on: rate, acceleration and jerk. Where they exclude each
+    other, position and motion win over lead, so that the command approaches the measured value as fast as it may. The
+    first command is the measured value where the command leads one: a robot that is switched on does not move by that.
     """
 
     def __init__(self, card: RobotCard, n: int) -> None:
@@ -54,14 +56,13 @@ class Guard:
         self._box = Box(card)
         self._interface = make_interface(card.interface)
         self._needed = {*self._box.names, *card.limits.observed_low, *card.limits.observed_high}
-        self._longest_s = 2.0 / card.command_hz
-        self._last = np.full((n, card.command_width), np.nan)
-        self._last_s = np.full(n, np.nan)
+        self._motion = Motion(bounds_of(card), n, 1.0 / card.command_hz)
         self._is_latched = np.zeros(n, bool)
 
     def reset(self, ids: Array) -> None:
         """Forget the last commands of the robots ids (K,), and release their latches."""
-        self._last[ids], self._last_s[ids], self._is_latched[ids] = np.nan, np.nan, False
+        self._motion.reset(ids)
+        self._is_latched[ids] = False
 
     def filter(self, command: Array, observed: Mapping[str, Array], now_s: float, command_age_s: Array) -> Verdict:
         """Judge one command period.
@@ -69,7 +70,7 @@ class Guard:
         Args:
             command: (N, Dc) what was proposed, in the order and units of the card's commands.
             observed: {name: (N, *shape)} measured and derived observations.
-            now_s: the time now, of a clock that never jumps; the rate limits count from the last call.
+            now_s: the time now, of a clock that never jumps; a call before a command period is over changes nothing.
             command_age_s: (N,) how overdue the command is; NaN counts as too old.
 
         Raises:
@@ -78,21 +79,21 @@ class Guard:
         proposed = self._checked(command, observed, command_age_s)
         n = len(proposed)
         self._is_latched |= out_of_bounds(self._card.limits, observed, n)
-        finite = np.all(np.isfinite(proposed), axis=1)
+        finite = np.asarray(np.isfinite(proposed).all(1))
         stale = np.logical_not(np.asarray(command_age_s, np.float64) <= self._card.limits.timeout_s)
         stops: tuple[Array, ...] = (~finite, stale, not_finite(observed, n), self._is_latched.copy())
         stopped = np.logical_or.reduce(stops)
         wanted = np.where(stopped[:, None], 0.0, proposed)
         if stopped.any():
             wanted[stopped] = self._stop(observed, n)[stopped]
-        sent, shortened = self._limit(wanted, observed, now_s)
-        intervened = np.any(sent != np.where(finite[:, None], proposed, np.nan), axis=1)
+        sent, shortened = self._limit(wanted, stopped, observed, now_s)
+        intervened = (sent != proposed).any(1)  # NaN differs from everything.
         reasons = tuple(zip((*STOPS, *LIMITS), (*stops, *shortened), strict=True))
         return Verdict(sent, intervened, stopped, reasons)
 
     def _checked(self, command: Array, observed: Mapping[str, Array], command_age_s: Array) -> Array:
         proposed = np.asarray(command, np.float64)
-        expected = self._last.shape
+        expected = self._motion.position.shape
         faults = [] if proposed.shape == expected else [f"command: shape {proposed.shape}, expected {expected}"]
         if np.shape(command_age_s) != expected[:1]:
             faults.append(f"command_age_s: shape {np.shape(command_age_s)}, expected {expected[:1]}")
@@ -112,17 +113,16 @@ class Guard:
         """The last commands (N, Dc); before the first one what comes nearest to nothing: the measured value, or 0."""
         led = self._box.led(observed, n)
         start = np.clip(np.where(np.isfinite(led), led, 0.0), self._box.low, self._box.high)
-        return np.where(np.isfinite(self._last), self._last, start)
+        return np.where(np.isfinite(self._motion.position), self._motion.position, start)
 
-    def _limit(self, wanted: Array, observed: Mapping[str, Array], now_s: float) -> tuple[Array, tuple[Array, ...]]:
+    def _limit(
+        self, wanted: Array, stopped: Array, observed: Mapping[str, Array], now_s: float
+    ) -> tuple[Array, tuple[Array, ...]]:
         """Bring finite commands (N, Dc) within the limits, and tell which limits shortened them, each (N,)."""
         box = self._box
-        dt_s = np.nan_to_num(now_s - self._last_s, nan=0.0, posinf=0.0, neginf=0.0).clip(0.0, self._longest_s)
-        near = np.clip(wanted, *box.near(box.led(observed, len(wanted))))
-        low, high = box.reach(self._last, dt_s)
-        sent = np.clip(near, low, high)
-        outside = np.any((near < box.low) | (near > box.high), axis=1)
-        held_back = np.any(sent != np.clip(near, box.low, box.high), axis=1)
-        self._last = sent.copy()
-        self._last_s = np.where(np.isfinite(now_s), now_s, self._last_s)
-        return sent, (np.any(near != wanted, axis=1), held_back, outside)
+        led = box.led(observed, len(wanted))
+        near = within(wanted, *box.near(led))
+        inside = within(near, box.low, box.high)
+        self._motion.start(np.where(np.isfinite(led), led, inside))
+        sent, _ = self._motion.step(inside, stopped, now_s)
+        return sent, ((near != wanted).any(1), (sent != inside).any(1), (inside != near).any(1))

@@ -1,12 +1,13 @@
 """A card's limits as arrays, checked once: what the guard computes with every command period."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ashore.policies.errors import InvalidLimits
+from ashore.policies.execution.motion import Bounds
 from ashore.sim.robot import RobotCard
 
 Array = NDArray[Any]
@@ -27,8 +28,7 @@ class Box:
         limits = card.limits
         self.low = np.asarray(limits.low, np.float64)
         self.high = np.asarray(limits.high, np.float64)
-        self.max_rate = np.asarray(limits.max_rate, np.float64)
-        self.max_lead = np.asarray([np.inf if lead is None else lead for lead in limits.max_lead], np.float64)
+        self.max_lead = _or_infinite(limits.max_lead)
         self.lead_of = limits.lead_of
         self.names = sorted({source[0] for source in limits.lead_of if source is not None})
 
@@ -40,18 +40,6 @@ class Box:
                 values[:, column] = np.asarray(observed[source[0]], np.float64).reshape(n, -1)[:, source[1]]
         return values
 
-    def reach(self, last: Array, dt_s: Array) -> tuple[Array, Array]:
-        """Give the lowest and highest commands (N, Dc) that position and rate limits allow after the last ones.
-
-        Args:
-            last: (N, Dc) commands sent before, NaN where there is none.
-            dt_s: (N,) time since then.
-        """
-        step = self.max_rate * dt_s[:, None]
-        low = np.where(np.isfinite(last), np.maximum(self.low, last - step), self.low)
-        high = np.where(np.isfinite(last), np.minimum(self.high, last + step), self.high)
-        return low, high
-
     def near(self, led: Array) -> tuple[Array, Array]:
         """Give the lowest and highest commands (N, Dc) within the lead limit; unbounded where nothing finite is led."""
         is_led = np.isfinite(led) & np.isfinite(self.max_lead)
@@ -60,10 +48,25 @@ class Box:
         return centre - lead, centre + lead
 
 
+def bounds_of(card: RobotCard) -> Bounds:
+    """Give what a card's set-points may do in a command period."""
+    limits, width = card.limits, card.command_width
+    free = (None,) * width
+    return Bounds.of(
+        np.asarray(limits.low, np.float64),
+        np.asarray(limits.high, np.float64),
+        np.asarray(limits.max_rate, np.float64),
+        _or_infinite(limits.max_acceleration or free),
+        _or_infinite(limits.max_jerk or free),
+        1.0 / card.command_hz,
+    )
+
+
 def limit_faults(card: RobotCard) -> list[str]:
     """List what is wrong with a card's limits: widths, numbers that are not finite, low above high, times."""
     limits, width = card.limits, card.command_width
     rows = {name: getattr(limits, name) for name in ("low", "high", "max_rate", "max_lead", "lead_of")}
+    rows |= {name: getattr(limits, name) for name in ("max_acceleration", "max_jerk") if getattr(limits, name)}
     found = [
         f"{name}: {len(row)} values for {width} command elements" for name, row in rows.items() if len(row) != width
     ]
@@ -80,6 +83,12 @@ def limit_faults(card: RobotCard) -> list[str]:
     found += [
         f"max_rate of element {i}: {rate}; must be positive" for i, rate in enumerate(limits.max_rate) if not rate > 0
     ]
+    for name in ("max_acceleration", "max_jerk"):
+        found += [
+            f"{name} of element {i}: {value}; must be positive and finite, or null"
+            for i, value in enumerate(getattr(limits, name))
+            if value is not None and not 0 < value < np.inf
+        ]
     for i, (lead, source) in enumerate(zip(limits.max_lead, limits.lead_of, strict=True)):
         if (lead is None) != (source is None):
             found.append(f"max_lead and lead_of of element {i}: give both or neither")
@@ -93,3 +102,7 @@ def limit_faults(card: RobotCard) -> list[str]:
     if not 0 < card.command_hz < np.inf:
         found.append(f"command_hz: {card.command_hz}; must be positive and finite")
     return found
+
+
+def _or_infinite(values: Sequence[float | None]) -> Array:
+    return np.asarray([np.inf if value is None else value for value in values], np.float64)

@@ -27,9 +27,6 @@ from ashore.sim.scene import compiled, load_spec, stand_in
 
 Array = NDArray[Any]
 COMMAND_HZ = 50.0
-SET_POINT_RAD_S = 12.0
-"""A set-point is not a position: its step of s moves the joint at s / servo_time_s at first. So it may jump from one
-end of its lead to the other in about two periods, while max_lead bounds the joint's speed to the maker's rows."""
 GRIPPER_M_S = 10.0
 """The gripper's set-point may jump from open to closed in one period; its own speed is bounded in the gripper."""
 
@@ -187,7 +184,7 @@ def _limits(spec: ArmSpec, model: mujoco.MjModel) -> CommandLimits:
     return CommandLimits(
         low=(*(value + MARGIN_RAD for value in low), 0.0),
         high=(*(value - MARGIN_RAD for value in high), spec.gripper.width_m),
-        max_rate=(*(SET_POINT_RAD_S,) * n, GRIPPER_M_S),
+        max_rate=(*speed, GRIPPER_M_S),
         max_lead=(*(spec.servo_time_s * value for value in speed), None),
         lead_of=(*(("joint_pos_rad", joint) for joint in range(n)), None),
         observed_low={
@@ -196,6 +193,8 @@ def _limits(spec: ArmSpec, model: mujoco.MjModel) -> CommandLimits:
             "tcp_pos_base_m": spec.stop_outside_m.low,
         },
         observed_high={"joint_pos_rad": high, "joint_vel_rad_s": speed, "tcp_pos_base_m": spec.stop_outside_m.high},
+        max_acceleration=() if spec.acceleration_rad_s2 is None else (*spec.acceleration_rad_s2, None),
+        max_jerk=() if spec.jerk_rad_s3 is None else (*spec.jerk_rad_s3, None),
     )
 
 

@@ -108,7 +108,7 @@ def _number_faults(spec: ArmSpec) -> Iterator[str]:
     ):
         if not names:
             yield f"{key}: names none; at least one is needed"
-    for key in ("home_rad", "velocity_rad_s", "torque_n_m", "servo_kp_n_m_rad"):
+    for key in ("home_rad", "velocity_rad_s", "acceleration_rad_s2", "jerk_rad_s3", "torque_n_m", "servo_kp_n_m_rad"):
         values = getattr(spec, key)
         if values is not None and len(values) != n:
             yield f"{key}: {len(values)} numbers for {n} joints"

@@ -70,6 +70,10 @@ class ArmSpec:
     """Where a policy may send the tool."""
     stop_outside_m: Box
     """A tool outside of it is a fault that ends in a stop."""
+    acceleration_rad_s2: tuple[float, ...] | None = None
+    """Largest accelerations of the joints' set-points (J,), the maker's; without limit where not given."""
+    jerk_rad_s3: tuple[float, ...] | None = None
+    """Largest jerks of the joints' set-points (J,), the maker's; without limit where not given."""
     tool_turn_rad_s: float = 2.5
     """Largest turn of the tool that a policy may ask for, about each axis."""
     tool_offset: Offset | None = None

@@ -22,6 +22,7 @@ CARD = RobotCard(
     limits=LIMITS,
     interface={"kind": "direct", "actions": ["a", "b"]},
 )
+SMOOTH = replace(CARD, limits=replace(LIMITS, max_acceleration=(6.0, None, 400.0), max_jerk=(300.0, None, None)))
 
 
 def card_with(**changes: object) -> RobotCard:

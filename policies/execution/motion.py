@@ -1,0 +1,213 @@
+"""Set-points that move like a machine: position, rate, acceleration and jerk are bounded, and a stop always fits in.
+
+Differences of the set-points that were sent are the motion: v = p - p before, a = v - v before, in command periods.
+Each period takes the step nearest to what is wanted within the bounds; where the braking path from there would leave
+what is allowed, it brakes at once instead. That path was allowed when the period before ended, so this second choice is
+always there: by induction no bound is ever broken, whatever is wanted.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+MOST_PERIODS = 1000
+"""Of a braking path that is followed; a longer one is not taken."""
+EARLY = 0.5
+"""How much before its time a period may begin, in periods: a loop's jitter, and no more than that."""
+
+
+def within(values: Array, low: Array, high: Array) -> Array:
+    """Clip; twice as quick as numpy's own on a few numbers."""
+    return np.asarray(np.minimum(np.maximum(values, low), high))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What set-points may do, in units a period; each (Dc,)."""
+
+    low: Array
+    high: Array
+    rate: Array
+    acceleration: Array
+    jerk: Array
+
+    @classmethod
+    def of(
+        cls, low: Array, high: Array, max_rate: Array, max_acceleration: Array, max_jerk: Array, period_s: float
+    ) -> Self:
+        """Take limits in units, units/s, units/s2 and units/s3; infinite where there is none."""
+        rate = max_rate * period_s
+        # From full rate one way to full rate the other way is all that can be asked for: no limit means that.
+        acceleration = np.minimum(max_acceleration * period_s**2, 2 * rate)
+        return cls(low, high, rate, acceleration, np.minimum(max_jerk * period_s**3, 2 * acceleration))
+
+    def brakeable(self, rate: Array) -> Array:
+        """Give the largest acceleration against a rate >= 0 that ends together with the rate.
+
+        Taking x and then ramping it down by the jerk lasts m + 1 periods, m = x // jerk, and changes the rate by
+        (m + 1) x - m (m + 1) jerk / 2; this is its inverse.
+        """
+        m = np.floor((np.sqrt(1 + 8 * rate / self.jerk) - 1) / 2)
+        return np.asarray(rate / (m + 1) + self.jerk * m / 2)
+
+    def stoppable(self, distance: Array) -> Array:
+        """Give about the rate from which one stops within a distance >= 0: v^2 / 2a + v (1/2 + a / 2j) = distance."""
+        lag, acceleration = self._lag, self.acceleration
+        return np.asarray(acceleration * (np.sqrt(lag * lag + 2 * distance / acceleration) - lag))
+
+    @cached_property
+    def _lag(self) -> Array:
+        return np.asarray(0.5 + self.acceleration / (2 * self.jerk))
+
+    def braking(self, v: Array, a: Array) -> tuple[Array, Array]:
+        """Give rates and accelerations after a period of braking from v and a."""
+        wanted = -np.sign(v) * np.minimum(self.brakeable(np.abs(v)), self.acceleration)
+        a = within(wanted, a - self.jerk, a + self.jerk)
+        v = v + a
+        return np.where(np.abs(v) < 1e-12 * self.rate, 0.0, v), a  # Rounding would keep it from ever ending.
+
+    def farthest(self, v: Array, a: Array) -> Array:
+        """Bound from above how far a braking path leads, either way: cheap, and about twice what it is."""
+        ramp = np.abs(a) / self.jerk + 1
+        peak = np.abs(v) + np.abs(a) * ramp
+        return np.asarray(peak * (2 * ramp + 2 * peak / self.acceleration + 2 * self.acceleration / self.jerk + 2))
+
+    def braked(self, p: Array, v: Array, a: Array) -> Iterator[Array]:
+        """Follow the braking path from positions p, period by period, to its end."""
+        for _ in range(MOST_PERIODS):
+            if not (v.any() or a.any()):
+                return
+            v, a = self.braking(v, a)
+            p = p + v
+            yield p
+
+
+class Space(Protocol):
+    """What a robot as a whole must keep clear of, beside the bounds of each element."""
+
+    def is_clear(self, positions: Array) -> Array:
+        """Say of set-points (N, Dc) which of the N robots would be clear there."""
+
+    def is_far(self, positions: Array, distance: Array) -> Array:
+        """Say which of the N robots would stay clear within distances (N, Dc) of set-points; False where unsure."""
+
+
+class Motion:
+    """The motion of the set-points of N robots."""
+
+    def __init__(self, bounds: Bounds, n: int, period_s: float, space: Space | None = None) -> None:
+        self._bounds, self._period_s, self._space = bounds, period_s, space
+        shape = (n, len(bounds.low))
+        self.position = np.full(shape, np.nan)
+        """(N, Dc) the last set-points; NaN before the first."""
+        self._v, self._a = np.zeros(shape), np.zeros(shape)
+        self._wanted = np.full(shape, np.nan)
+        self._due_s = np.full(n, np.nan)
+
+    def reset(self, ids: Array) -> None:
+        """Forget the motion of the robots ids (K,)."""
+        self.position[ids], self._wanted[ids], self._due_s[ids] = np.nan, np.nan, np.nan
+        self._v[ids], self._a[ids] = 0.0, 0.0
+
+    def start(self, at: Array) -> None:
+        """Begin, at rest, with set-points (N, Dc) where none was sent yet."""
+        fresh = np.isnan(self.position)
+        if fresh.any():
+            self.position = np.where(fresh, np.clip(at, self._bounds.low, self._bounds.high), self.position)
+            self._wanted = np.where(fresh, self.position, self._wanted)
+
+    def step(self, wanted: Array, stopping: Array, now_s: float) -> tuple[Array, Array]:
+        """Advance by one period, or stand by where the last one is not over.
+
+        Args:
+            wanted: (N, Dc) finite set-points, within low and high.
+            stopping: (N,) robots whose wanted set-points stand still, whatever was wanted before.
+            now_s: the time, of a clock that never jumps; where it does, a period is lost.
+
+        Returns:
+            Set-points (N, Dc), and (N,) robots that brake because of the space that they must keep clear of.
+        """
+        p, v, a = self.position, self._v, self._a
+        next_p, next_v, next_a = self._nearest(wanted, np.where(stopping[:, None], wanted, self._wanted))
+        next_p, next_v, next_a, blocked = self._allowed(next_p, next_v, next_a)
+        due = self._due(now_s)
+        if due.all():
+            self.position, self._v, self._a, self._wanted = next_p, next_v, next_a, wanted.copy()
+        else:
+            turn = due[:, None]
+            self.position, self._v = np.where(turn, next_p, p), np.where(turn, next_v, v)
+            self._a, self._wanted = np.where(turn, next_a, a), np.where(turn, wanted, self._wanted)
+        return self.position.copy(), blocked & due
+
+    def _due(self, now_s: float) -> Array:
+        """Say for which robots (N,) a period begins, and when their next one does."""
+        due_s, period_s = self._due_s, self._period_s
+        if not np.isfinite(now_s):
+            return np.zeros(len(due_s), bool)
+        is_first = np.isnan(due_s)
+        ahead = np.where(is_first, 0.0, due_s - now_s)
+        jumped = ahead > (1 + EARLY) * period_s
+        due = (ahead <= EARLY * period_s) & ~jumped
+        anchor = np.where(is_first | jumped | (ahead < -period_s), now_s, due_s)
+        self._due_s = np.where(due | jumped, anchor + period_s, due_s)
+        return np.asarray(due)
+
+    def _nearest(self, wanted: Array, before: Array) -> tuple[Array, Array, Array]:
+        """Give the motion after the period that comes nearest to what is wanted, and was a period before."""
+        bounds, p, v, a = self._bounds, self.position, self._v, self._a
+        moving, behind = wanted - before, before - p
+        near = bounds.stoppable(np.abs(behind))
+        is_near = (np.abs(behind) <= near) & (np.abs(moving) <= bounds.rate)
+        rate = np.where(is_near, wanted - p, within(moving, -bounds.rate, bounds.rate) + within(behind, -near, near))
+        most, least = (bounds.stoppable(np.maximum(room, 0.0)) for room in (bounds.high - p, p - bounds.low))
+        rate = within(rate, -least, most)
+        low = np.maximum(a - bounds.jerk, -bounds.acceleration)
+        low = np.maximum(low, -bounds.brakeable(np.maximum(bounds.rate + v, 0.0)))
+        high = np.minimum(a + bounds.jerk, bounds.acceleration)
+        high = np.minimum(high, bounds.brakeable(np.maximum(bounds.rate - v, 0.0)))
+        free = rate - v
+        # A rate that is caught up with is met without acceleration, else it would be overrun.
+        gentle = bounds.brakeable(np.abs(free))
+        next_a = within(np.where(is_near, free, within(free, -gentle, gentle)), low, high)
+        is_exact = (next_a == free) & (rate == wanted - p)
+        next_v = np.where(next_a == free, rate, v + next_a)
+        return np.where(is_exact, wanted, p + next_v), next_v, next_a
+
+    def _allowed(self, p: Array, v: Array, a: Array) -> tuple[Array, Array, Array, Array]:
+        """Replace motions by braking where their own braking paths are not allowed."""
+        bounds = self._bounds
+        far = bounds.farthest(v, a)
+        outside = np.zeros(p.shape, bool)
+        if ((p + far > bounds.high) | (p - far < bounds.low)).any():
+            outside = (p > bounds.high) | (p < bounds.low)
+            for place in bounds.braked(p, v, a):
+                outside |= (place > bounds.high) | (place < bounds.low)
+        p, v, a = self._braking_where(outside, p, v, a)
+        blocked = np.zeros(len(p), bool)
+        if self._space is not None:
+            blocked = ~self._keeps_clear(self._space, p, v, a)
+            p, v, a = self._braking_where(np.broadcast_to(blocked[:, None], p.shape), p, v, a)
+        return p, v, a, blocked
+
+    def _keeps_clear(self, space: Space, p: Array, v: Array, a: Array) -> Array:
+        clear = space.is_far(p, self._bounds.farthest(v, a))
+        if not clear.all():
+            clear = clear | space.is_clear(p)
+            for place in self._bounds.braked(p, v, a):
+                clear &= space.is_clear(place)
+        return clear
+
+    def _braking_where(self, chosen: Array, p: Array, v: Array, a: Array) -> tuple[Array, Array, Array]:
+        if not chosen.any():
+            return p, v, a
+        braking_v, braking_a = self._bounds.braking(self._v, self._a)
+        return (
+            np.where(chosen, self.position + braking_v, p),
+            np.where(chosen, braking_v, v),
+            np.where(chosen, braking_a, a),
+        )
