@@ -41,6 +41,16 @@ class RobotMismatch(AshoreError):
         )
 
 
+class StopPressed(AshoreError):
+    """The guard shall be activated while the operator's stop is pressed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the operator's stop is pressed: nothing may move. Find out why it was pressed, let go of it "
+            "(ashore operate: key r), then activate again."
+        )
+
+
 class ProcessEnded(AshoreError):
     """A process of a deployment ended although it was still needed."""
 

@@ -95,6 +95,10 @@ class Samples:
         """Forget the last mark, so that a pause is not taken for a period."""
         self._last_s = None
 
+    def recent_ms(self, n: int = 50) -> float:
+        """Give the longest of the newest n durations, in milliseconds; 0 without any."""
+        return 1e3 * max(list(self._values_s)[-n:], default=0.0)
+
     def take_ms(self) -> list[float]:
         """Hand over all samples in milliseconds and start afresh."""
         values = []

@@ -12,8 +12,9 @@ from ashore.real.messages import message_class
 
 Array = NDArray[Any]
 VECTOR_TYPE = "sensor_msgs/JointState"
-AGE = "age_s"
-"""Extra element of a proposal: how overdue its plan is, as the executor tells."""
+AGE, NUMBER, SOURCE = "age_s", "number", "source"
+"""Extra elements of a proposal: how overdue its plan is, as the executor tells; its number, which rises; and who
+proposes, a number drawn at each activation."""
 
 
 def element_names(features: Sequence[Feature]) -> tuple[str, ...]:
@@ -23,6 +24,11 @@ def element_names(features: Sequence[Feature]) -> tuple[str, ...]:
         for feature in features
         for part in (feature.components or [str(i) for i in range(feature.size)])
     )
+
+
+def proposal_names(commands: Sequence[Feature]) -> tuple[str, ...]:
+    """Name the elements of a proposal: the commands', then AGE, NUMBER and SOURCE."""
+    return (*element_names(commands), AGE, NUMBER, SOURCE)
 
 
 def to_vector(names: Sequence[str], values: Array, stamp: Any) -> Any:

@@ -90,6 +90,7 @@ CASES: tuple[AshoreError, ...] = (
     real.InvalidMapping("mine.yaml", ["topics.joint_states: missing"]),
     real.InvalidMessage("joint_states", "5 positions", "7, one a joint"),
     real.RobotMismatch("panda", "crazyflie"),
+    real.StopPressed(),
     real.ProcessEnded("guard", -9, Path("logs/guard.log"), "  the last line"),
     real.TransitionRefused("policy", "configure", "  the bundle is damaged"),
     real.NoAnswer("twin/reset", 5.0, Path("logs")),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ashore.datasets.errors import UnknownName
 from ashore.policies.errors import InvalidCommand
 from ashore.policies.execution.checks import absent, not_finite, out_of_bounds
 from ashore.policies.execution.limits import Box, bounds_of
@@ -15,7 +16,9 @@ from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
 
 Array = NDArray[Any]
-STOPS = ("command_not_finite", "stale", "observed_not_finite", "observed_out_of_bounds")
+LATCHES = ("operator_stop", "operator_gone", "two_commanders")
+"""Stops that are told to the guard, and held until reset."""
+STOPS = ("command_not_finite", "stale", "observed_not_finite", "observed_out_of_bounds", *LATCHES)
 """Reasons that replace the command by the robot's stop."""
 LIMITS = ("lead", "motion", "position")
 """Reasons that only shorten the command."""
@@ -38,8 +41,8 @@ class Verdict:
 class Guard:
     """Judges the commands of N robots of one kind; holds no word of what kind that is.
 
-    First the stops: a command that is not finite or too old, observations that are not finite or out of bounds (the
-    last one is latched until reset). Then the limits, on commands and stops alike: the distance from the measured
+    First the stops: a command that is not finite or too old, observations that are not finite or out of bounds, and
+    what the guard is told from outside (the last two are latched until reset). Then the limits, on commands and stops alike: the distance from the measured
     value, the position, and the motion from the last command on: rate, acceleration and jerk. Where they exclude each
     other, position and motion win over lead, so that the command approaches the measured value as fast as it may. The
     first command is the measured value where the command leads one: a robot that is switched on does not move by that.
@@ -58,11 +61,24 @@ class Guard:
         self._needed = {*self._box.names, *card.limits.observed_low, *card.limits.observed_high}
         self._motion = Motion(bounds_of(card), n, 1.0 / card.command_hz)
         self._is_latched = np.zeros(n, bool)
+        self._told = {name: np.zeros(n, bool) for name in LATCHES}
+
+    def latch(self, name: str, ids: Array) -> None:
+        """Stop the robots ids (K,) from now until reset, for one of LATCHES.
+
+        Raises:
+            UnknownName: there is no such reason.
+        """
+        if name not in self._told:
+            raise UnknownName("reason to stop", name, LATCHES)
+        self._told[name][ids] = True
 
     def reset(self, ids: Array) -> None:
         """Forget the last commands of the robots ids (K,), and release their latches."""
         self._motion.reset(ids)
         self._is_latched[ids] = False
+        for latched in self._told.values():
+            latched[ids] = False
 
     def filter(self, command: Array, observed: Mapping[str, Array], now_s: float, command_age_s: Array) -> Verdict:
         """Judge one command period.
@@ -81,7 +97,8 @@ class Guard:
         self._is_latched |= out_of_bounds(self._card.limits, observed, n)
         finite = np.asarray(np.isfinite(proposed).all(1))
         stale = np.logical_not(np.asarray(command_age_s, np.float64) <= self._card.limits.timeout_s)
-        stops: tuple[Array, ...] = (~finite, stale, not_finite(observed, n), self._is_latched.copy())
+        told = (latched.copy() for latched in self._told.values())
+        stops: tuple[Array, ...] = (~finite, stale, not_finite(observed, n), self._is_latched.copy(), *told)
         stopped = np.logical_or.reduce(stops)
         wanted = np.where(stopped[:, None], 0.0, proposed)
         if stopped.any():

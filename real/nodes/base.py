@@ -14,10 +14,12 @@ import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any
 
 from ashore.datasets.errors import AshoreError
+from ashore.real.health import HZ, Health, Teller
 from ashore.real.network import check_loopback
 from ashore.real.nodes.link import Link, load_rclpy, split_ros_args
 from ashore.real.parent import end_with_parent
@@ -41,6 +43,10 @@ class Work(ABC):
     @abstractmethod
     def deactivate(self) -> None:
         """Stop acting; may be called when already stopped."""
+
+    @abstractmethod
+    def health(self) -> Health:
+        """Say how it is while active, since it was last asked."""
 
 
 class _Reported:
@@ -157,8 +163,15 @@ def _make_node(name: str, namespace: str, work: Work) -> Any:
         def __init__(self) -> None:
             super().__init__(name, namespace=namespace)
             self.link = Link(self)
+            self._state = "unconfigured"
+            self._teller = Teller(self)
+            self._timer = self.create_timer(1.0 / HZ, self._tell_health)
 
-        def _do(self, what: str, act: Callable[[], None]) -> TransitionCallbackReturn:
+        def _tell_health(self) -> None:
+            health = work.health() if self._state == "active" else Health("ok", self._state, {})
+            self._teller.tell(replace(health, facts={"state": self._state, **health.facts}))
+
+        def _do(self, what: str, act: Callable[[], None], then: str) -> TransitionCallbackReturn:
             with _Reported(self.link, what):
                 try:
                     act()
@@ -166,6 +179,7 @@ def _make_node(name: str, namespace: str, work: Work) -> Any:
                     self.link.error(f"{what} refused:\n{error}")
                     self._after_refusal(what)
                     return TransitionCallbackReturn.FAILURE
+            self._state = then
             return TransitionCallbackReturn.SUCCESS
 
         def _after_refusal(self, what: str) -> None:
@@ -186,21 +200,21 @@ def _make_node(name: str, namespace: str, work: Work) -> Any:
             work.activate()
 
         def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("configure", self._configure)
+            return self._do("configure", self._configure, "inactive")
 
         def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("activate", self._activate)
+            return self._do("activate", self._activate, "active")
 
         def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("deactivate", work.deactivate)
+            return self._do("deactivate", work.deactivate, "inactive")
 
         def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("cleanup", self._cleanup)
+            return self._do("cleanup", self._cleanup, "unconfigured")
 
         def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("shutdown", work.deactivate)
+            return self._do("shutdown", work.deactivate, "finalized")
 
         def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("error", self._cleanup)
+            return self._do("error", self._cleanup, "unconfigured")
 
     return ManagedNode()

@@ -13,17 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.policies.bundle import read_card
-from ashore.policies.execution.guard import Guard, Verdict
-from ashore.real.errors import InvalidMessage
+from ashore.policies.execution.guard import STOPS, Guard, Verdict
+from ashore.real.errors import StopPressed
+from ashore.real.health import Health
 from ashore.real.mapping import RobotMapping
 from ashore.real.nodes.base import Work, run_node
-from ashore.real.nodes.link import Answer, Link
+from ashore.real.nodes.link import Answer, Link, Setting
+from ashore.real.nodes.operation import ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STOP_TYPE
+from ashore.real.nodes.proposals import Proposals
 from ashore.real.nodes.senses import Senses
 from ashore.real.rate import Loop, PhaseLock, Samples, ask_for_realtime, first_tick_s
-from ashore.real.vector import AGE, VECTOR_TYPE, element_names, from_vector
+from ashore.real.vector import VECTOR_TYPE
 from ashore.sim.interfaces import make_interface
 
 Array = NDArray[Any]
+ROBOT = np.array([0])
+"""The one robot of this guard."""
+COUNTED = ("ticks", "interventions", "stops")
+DEADMAN = Setting(0.0, 0.0, 10.0, "Stop when no operator was heard of for so many seconds; 0 needs no operator.")
 LAG_S = 0.003
 """How long after a proposal the guard's tick comes: after most late ones, before the robot's next period."""
 PREPARE_S = 0.002
@@ -52,25 +59,37 @@ class GuardWork(Work):
         measured = [feature for feature in contract.observations if feature.name not in self._interface.derived]
         self._senses = Senses(measured, self._mapping.observing([feature.name for feature in measured]))
         self._guard = Guard(card, 1)
-        self._names = (*element_names(card.commands), AGE)
+        self._proposals = Proposals(card.commands)
         self._period_s = 1.0 / card.command_hz
         self._lock = PhaseLock(self._period_s, LAG_S)
         self._sent = Samples()
         self._counts: Counter[str] = Counter()
-        self._proposal: tuple[float, Array, float] | None = None
+        self._reported: Counter[str] = Counter()
         self._last_command: Array | None = None
         self._publish = [(c, link.publisher(c.topic, c.type, "order")) for c in self._mapping.commands]
+        self._deadman_s = float(link.parameter("deadman_s", DEADMAN))
+        self._is_pressed, self._operator_s = False, -np.inf
         link.subscribe("proposal", VECTOR_TYPE, "order", self._take)
+        link.subscribe(STOP_TOPIC, STOP_TYPE, "notice", self._take_stop)
+        link.subscribe(ALIVE_TOPIC, ALIVE_TYPE, "stream", self._take_alive)
+        link.serve("guard/stop", self._stop)
         link.serve("guard/report", self._report)
         self._senses.connect(link)
         self._loop = Loop("guard", self._period_s, self.tick)
 
     def activate(self) -> None:
-        """Start with no proposal and no latch."""
-        self._guard.reset(np.array([0]))
+        """Start with no proposal and no latch.
+
+        Raises:
+            StopPressed: the operator's stop is pressed.
+        """
+        if self._is_pressed:
+            raise StopPressed()
+        self._guard.reset(ROBOT)
         self._senses.forget()
-        self._proposal, self._last_command = None, None
-        self._stopped_before = False
+        self._proposals.forget()
+        self._last_command = None
+        self._stopped_because = ""
         with self._sending:
             self._active = True
 
@@ -89,12 +108,17 @@ class GuardWork(Work):
 
     def tick(self, now_s: float) -> None:
         """Do one command period: filter the newest proposal, send the verdict's command."""
-        if self._proposal is None or self._loop is None:
+        newest = self._proposals.newest
+        if newest is None or self._loop is None:
             return
-        since_s = now_s - self._proposal[0]
+        since_s = now_s - newest.received_s
         if since_s < self._period_s:
             self._loop.pacer.shift(self._lock.shift_s(since_s))
-        verdict = self._filter(now_s, max(since_s + self._proposal[2], self._senses.age_s(now_s)))
+        if self._proposals.contested:
+            self._guard.latch("two_commanders", ROBOT)
+        if self._deadman_s > 0 and now_s - self._operator_s > self._deadman_s:
+            self._guard.latch("operator_gone", ROBOT)
+        verdict = self._filter(now_s, max(newest.age_s(now_s), self._senses.age_s(now_s)))
         if verdict is None:
             return
         time.sleep(max(0.0, self._loop.pacer.due_s + PREPARE_S - time.monotonic()))
@@ -103,24 +127,36 @@ class GuardWork(Work):
 
     def _filter(self, now_s: float, age_s: float) -> Verdict | None:
         """Filter the newest proposal as one of this age."""
-        measured = self._senses.measured()
-        if self._proposal is None or measured is None:
+        measured, newest = self._senses.measured(), self._proposals.newest
+        if newest is None or measured is None:
             return None
         observed = self._interface.derive(measured)
-        return self._guard.filter(self._proposal[1][None], observed, now_s, np.array([age_s]))
+        return self._guard.filter(newest.command[None], observed, now_s, np.array([age_s]))
 
     def _take(self, message: Any) -> None:
         """Take in a proposal; the first one after activate starts the loop."""
         if not self._active:
             return
-        values = from_vector(message, self._names, "'proposal'")
-        now_s = time.monotonic()
-        if np.isnan(values[-1]) or values[-1] < 0:
-            raise InvalidMessage("'proposal'", f"its age is {values[-1]} s", "0 s or more")
-        is_first = self._proposal is None
-        self._proposal = (now_s, values[:-1], float(values[-1]))
-        if is_first and self._loop is not None:
-            self._loop.start(first_tick_s(now_s, 0.0, self._period_s, LAG_S))
+        is_first = self._proposals.newest is None
+        self._proposals.take(message)
+        newest = self._proposals.newest
+        if is_first and newest is not None and self._loop is not None:
+            self._loop.start(first_tick_s(newest.received_s, 0.0, self._period_s, LAG_S))
+
+    def _take_stop(self, message: Any) -> None:
+        """Hear that the operator's stop is pressed, or let go: that alone starts nothing."""
+        self._is_pressed = bool(message.data)
+        if self._is_pressed:
+            self._guard.latch("operator_stop", ROBOT)
+            self._link.info("the operator's stop is pressed")
+
+    def _take_alive(self, message: Any) -> None:
+        self._operator_s = time.monotonic()
+
+    def _stop(self) -> Answer:
+        """Stop until the next activation."""
+        self._guard.latch("operator_stop", ROBOT)
+        return Answer(True, {})
 
     def _send(self, command: Array) -> None:
         """Publish a command (Dc,) on the robot's topics, if active at this very moment."""
@@ -139,24 +175,32 @@ class GuardWork(Work):
         self._last_command = command
 
     def _count(self, verdict: Verdict) -> None:
-        self._counts["ticks"] += 1
-        self._counts["interventions"] += int(verdict.intervened[0])
-        stopped = bool(verdict.stopped[0])
-        self._counts["stops"] += int(stopped and not self._stopped_before)
         named = [name for name, hit in verdict.reasons if hit[0]]
+        because = ", ".join(name for name in named if name in STOPS)
+        is_new = bool(because) and not self._stopped_because
+        self._counts.update(ticks=1, interventions=int(verdict.intervened[0]), stops=int(is_new))
         self._counts.update(f"reason {name}" for name in named)
-        if stopped != self._stopped_before:
-            self._link.info(f"stop: {', '.join(named) or 'latched'}" if stopped else "the stop is over")
-        self._stopped_before = stopped
+        if because != self._stopped_because:
+            self._link.info(f"stop: {because}" if because else "the stop is over")
+        self._stopped_because = because
+
+    def health(self) -> Health:
+        """Say whether it stops the robot, and why."""
+        facts = {name: self._counts[name] for name in COUNTED}
+        if self._stopped_because:
+            return Health("error", f"stopped: {self._stopped_because}", facts)
+        if self._proposals.newest is None:
+            return Health("ok", "no proposal yet; nothing is sent", facts)
+        return Health("ok", "commands pass", facts)
 
     def _report(self) -> Answer:
-        counts, self._counts = dict(self._counts), Counter()
-        loop = self._loop
+        total, loop = self._counts.copy(), self._loop
+        counts, self._reported = total - self._reported, total
         facts = {
             "period_ms": self._sent.take_ms(),
             "misses": loop.pacer.take_missed() if loop else 0,
             "refused": self._link.take_refused(),
-            **{name: counts.get(name, 0) for name in ("ticks", "interventions", "stops")},
+            **{name: counts[name] for name in COUNTED},
             "reasons": {name[7:]: n for name, n in counts.items() if name.startswith("reason ")},
         }
         return Answer(True, facts)

@@ -40,6 +40,16 @@ class Answer:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A node's parameter: its default, its range, and what it does."""
+
+    default: int | float
+    low: float
+    high: float
+    description: str
+
+
 class Link:
     """One node's connections; a wrong message is refused, counted and logged once a second at most."""
 
@@ -85,10 +95,16 @@ class Link:
         while self._undo:
             self._undo.pop()()
 
-    def parameter(self, name: str, default: int) -> Any:
-        """Give a node parameter's present value, declaring it when first asked for."""
+    def parameter(self, name: str, setting: Setting) -> Any:
+        """Give a node parameter's present value, declaring it with its range when first asked for."""
         if not self.node.has_parameter(name):
-            self.node.declare_parameter(name, default)
+            messages = importlib.import_module("rcl_interfaces.msg")
+            told = messages.ParameterDescriptor(description=setting.description)
+            if isinstance(setting.default, float):
+                told.floating_point_range = [messages.FloatingPointRange(from_value=setting.low, to_value=setting.high)]
+            else:
+                told.integer_range = [messages.IntegerRange(from_value=int(setting.low), to_value=int(setting.high))]
+            self.node.declare_parameter(name, setting.default, told)
         return self.node.get_parameter(name).value
 
     def n_publishers(self, topic: str) -> int:

@@ -1,6 +1,7 @@
 """The policy's process: observations in, a proposal every command period out; never a word to the robot itself."""
 
 import argparse
+import secrets
 import sys
 import time
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 
 from ashore.policies.bundle import BundlePlanner, load_bundle
 from ashore.policies.execution.executor import ChunkExecutor
+from ashore.real.health import Health
 from ashore.real.mapping import RobotMapping
 from ashore.real.nodes.base import Work, run_node
 from ashore.real.nodes.link import Answer, Link
 from ashore.real.nodes.senses import Senses
 from ashore.real.nodes.thinking import Thinking
 from ashore.real.rate import Loop, PhaseLock, first_tick_s
-from ashore.real.vector import AGE, VECTOR_TYPE, element_names, to_vector
+from ashore.real.vector import VECTOR_TYPE, element_names, proposal_names, to_vector
 from ashore.sim.interfaces import make_interface
 
 Array = NDArray[Any]
@@ -53,7 +55,7 @@ class PolicyWork(Work):
         self._ticks_per_step = max(1, round(card.command_hz / contract.control_hz))
         self._lock = PhaseLock(self._period_s, LAG_S)
         self._max_age_s = card.limits.timeout_s
-        self._names = (*element_names(card.commands), AGE)
+        self._names = proposal_names(card.commands)
         self._step_names = element_names((*contract.observations, *contract.actions))
         self._propose = link.publisher("proposal", VECTOR_TYPE, "order")
         self._tell_step = link.publisher("step", VECTOR_TYPE, "order")
@@ -66,6 +68,7 @@ class PolicyWork(Work):
         self._thinking.stop()
         self._executor.reset(np.array([0]))
         self._tick_index = 0
+        self._source = float(secrets.randbits(52))
         now_s = time.monotonic()
         first_s = first_tick_s(now_s, self._senses.first_age_s(now_s), self._period_s, LAG_S)
         self._senses.forget()
@@ -102,7 +105,7 @@ class PolicyWork(Work):
             return
         command = self._interface.decode(self._contract.split_action(action), observed)
         stamp = self._link.stamp()
-        self._propose(to_vector(self._names, np.append(command[0], age_s[0]), stamp))
+        self._propose(to_vector(self._names, np.append(command[0], [age_s[0], self._tick_index, self._source]), stamp))
         if is_step:
             self._tell_step(to_vector(self._step_names, np.concatenate([obs[0], action[0]]), stamp))
 
@@ -114,6 +117,15 @@ class PolicyWork(Work):
         plan = self._thinking.take(wait_s)
         if plan is not None:
             self._executor.accept(np.array([0]), plan.chunk, np.array([plan.stamp_s]), now_s)
+
+    def health(self) -> Health:
+        """Say whether it proposes, and what keeps it from that."""
+        facts = {"inference_ms": self._thinking.latencies.recent_ms(), "proposals": self._tick_index}
+        age_s = self._senses.age_s(time.monotonic())
+        if age_s > self._max_age_s:
+            waiting = "no observation of every topic yet" if np.isinf(age_s) else f"an observation is {age_s:.1f} s old"
+            return Health("warning", f"{waiting}; nothing is proposed", facts)
+        return Health("ok", "proposing", facts)
 
     def _report(self) -> Answer:
         loop = self._loop

@@ -1,4 +1,8 @@
-"""What a node knows of the robot: the newest sample of every topic that it needs, and how old the oldest of them is."""
+"""What a node knows of the robot: the newest sample of every topic that it needs, and how old the oldest of them is.
+
+The age of a message is the time since it arrived, and how much longer than the quickest one before it had travelled:
+that difference needs no clocks that agree, and tells a late message from a fresh one.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +21,7 @@ Array = NDArray[Any]
 
 
 class Senses:
-    """Keeps the newest measurement of each feature; ages by the monotonic time of receipt, each topic by itself."""
+    """Keeps the newest measurement of each feature, with the time when it was made, each topic by itself."""
 
     def __init__(
         self, features: Sequence[Feature], channels: Sequence[Channel], clock: Callable[[], float] = time.monotonic
@@ -27,6 +31,8 @@ class Senses:
         self._clock = clock
         self._latest: list[tuple[float, dict[str, Array]] | None] = [None] * len(self._channels)
         self._stamps_ns = [0] * len(self._channels)
+        self._quickest_s = [np.inf] * len(self._channels)
+        """Smallest difference between arrival, by our clock, and the stamp, by the sender's."""
 
     def connect(self, link: Link) -> None:
         """Subscribe to every topic."""
@@ -37,16 +43,26 @@ class Senses:
         """Take in a message of the topic with this index.
 
         Raises:
-            InvalidMessage: it does not hold what the mapping says, or is older than the one before.
+            InvalidMessage: it does not hold what the mapping says, or is not newer than the one before.
         """
         channel = self._channels[index]
         values = channel.read(message)
         stamp_ns = _stamp_ns(message)
-        if stamp_ns and stamp_ns < self._stamps_ns[index]:
-            raise InvalidMessage(repr(channel.topic), "it is older than the one before", "rising stamps")
+        if stamp_ns and stamp_ns <= self._stamps_ns[index]:
+            raise InvalidMessage(repr(channel.topic), "it is not newer than the one before", "rising stamps")
         self._stamps_ns[index] = stamp_ns
+        made_s = self._made_s(index, stamp_ns)
         shaped = {name: value.reshape(1, *self._shapes[name]) for name, value in values.items() if name in self._shapes}
-        self._latest[index] = (self._clock(), shaped)
+        self._latest[index] = (made_s, shaped)
+
+    def _made_s(self, index: int, stamp_ns: int) -> float:
+        """Say when a message that arrives now was made, by our clock, taking the quickest one to be without delay."""
+        now_s = self._clock()
+        if not stamp_ns:
+            return now_s
+        travelled_s = now_s - 1e-9 * stamp_ns
+        self._quickest_s[index] = min(self._quickest_s[index], travelled_s)
+        return now_s - (travelled_s - self._quickest_s[index])
 
     def forget(self) -> None:
         """Drop all samples, so that only what arrives from now on counts."""

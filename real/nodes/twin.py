@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from ashore.policies.bundle import read_card
 from ashore.real.errors import InvalidMessage
+from ashore.real.health import Health
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.messages import message_class
 from ashore.real.nodes.base import Work, run_node
-from ashore.real.nodes.link import Answer, Link
+from ashore.real.nodes.link import Answer, Link, Setting
 from ashore.real.nodes.stage import make_stage
 from ashore.real.rate import Loop
 from ashore.sim.interfaces import make_interface
@@ -55,6 +56,7 @@ class TwinWork(Work):
 
     def __init__(self, config: TwinConfig) -> None:
         self._config = config
+        self._seed = Setting(config.seed, 0, 2**62, "Seed of the next episode, read at each reset.")
         self._lock = threading.Lock()
         self._loop: Loop | None = None
         self._commands: dict[str, Array] = {}
@@ -71,7 +73,7 @@ class TwinWork(Work):
         self._interface = make_interface(card.interface)
         config.mapping.check(contract, card, self._interface.derived)
         self._period_s = 1.0 / card.command_hz
-        link.parameter("seed", config.seed)
+        link.parameter("seed", self._seed)
         self._channels = [
             (channel, self._every(channel), link.publisher(channel.topic, channel.type, "stream"))
             for channel in config.mapping.observations
@@ -135,11 +137,20 @@ class TwinWork(Work):
 
     def _reset(self) -> Answer:
         """Begin an episode with the parameter's seed; commands from before it do not count."""
-        seed = int(self._link.parameter("seed", self._config.seed))
+        seed = int(self._link.parameter("seed", self._seed))
         with self._lock:
             facts = self._stage.reset(seed)
             self._commands, self._command_s, self._tick_index = {}, float("-inf"), 0
         return Answer(True, facts)
+
+    def health(self) -> Health:
+        """Say whether the scene moves."""
+        if not np.isfinite(self._command_s):
+            return Health("ok", "the scene stands still until the first command", {"ticks": self._tick_index})
+        silent_s = time.monotonic() - self._command_s
+        if silent_s > FAILSAFE_S:
+            return Health("warning", "no command: it stops by itself", {"ticks": self._tick_index})
+        return Health("ok", "moving", {"ticks": self._tick_index})
 
     def _report(self) -> Answer:
         loop = self._loop

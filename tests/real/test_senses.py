@@ -57,11 +57,22 @@ def test_the_oldest_topic_decides_the_age_and_nothing_is_known_before_all_have_c
     assert senses.measured() is None
 
 
-def test_a_message_older_than_the_one_before_is_refused() -> None:
+@pytest.mark.parametrize("second", [4, 5])
+def test_a_message_not_newer_than_the_one_before_is_refused(second: int) -> None:
     senses = Senses(FEATURES, MAPPING.observations)
     senses.take(0, odometry(5))
-    with pytest.raises(InvalidMessage, match="'odometry' was refused: it is older than the one before"):
-        senses.take(0, odometry(4))
+    with pytest.raises(InvalidMessage, match="'odometry' was refused: it is not newer than the one before"):
+        senses.take(0, odometry(second))
+
+
+def test_a_message_that_travelled_longer_than_others_is_as_old_as_that() -> None:
+    clock = Clock()
+    senses = Senses(FEATURES[:2], MAPPING.observations[:1], clock)
+    for arrival_s, made_s, age_s in ((100.0, 5, 0.0), (101.0, 6, 0.0), (102.2, 7, 0.2), (103.0, 8, 0.0)):
+        clock.now_s = arrival_s  # The sender's clock is 95 s behind ours, and that does not matter.
+        senses.take(0, odometry(made_s))
+        assert senses.age_s(arrival_s) == pytest.approx(age_s, abs=1e-6)
+        assert senses.age_s(arrival_s + 0.1) == pytest.approx(age_s + 0.1, abs=1e-6)
 
 
 def test_a_named_vector_is_read_in_our_order_or_refused() -> None:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ashore.datasets.errors import UnknownName
 from ashore.policies.errors import InvalidCommand, InvalidLimits
-from ashore.policies.execution.guard import Guard, Verdict
+from ashore.policies.execution.guard import LATCHES, Guard, Verdict
 from ashore.sim.robot import RobotCard
 from ashore.sim.robots import make_robot
 from benchmarks.guard import NAMES, attack
@@ -100,6 +101,20 @@ def test_leaving_the_bounds_stops_until_reset() -> None:
     assert verdict.stopped.tolist() == [True, False] and why(verdict) >= {"observed_out_of_bounds"}
     guard.reset(np.array([0]))
     assert not guard.filter(command, observed(2), 0.02, ages).stopped.any()
+
+
+@pytest.mark.parametrize("reason", LATCHES)
+def test_what_the_guard_is_told_stops_until_reset(reason: str) -> None:
+    guard = Guard(CARD, 2)
+    guard.latch(reason, np.array([1]))
+    command, ages = np.zeros((2, 3)), np.zeros(2)
+    for step in range(3):
+        verdict = guard.filter(command, observed(2), 0.01 * step, ages)
+        assert verdict.stopped.tolist() == [False, True] and why(verdict) == {reason}
+    guard.reset(np.array([1]))
+    assert not guard.filter(command, observed(2), 0.03, ages).stopped.any()
+    with pytest.raises(UnknownName, match="operator_stop"):
+        guard.latch("operator_stopp", np.array([0]))
 
 
 def test_observations_that_are_not_finite_stop_while_they_last() -> None:
