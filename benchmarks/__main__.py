@@ -17,6 +17,7 @@ BENCHMARKS = {
     "consistency": "benchmarks.consistency",
     "experts": "benchmarks.experts",
     "import": "benchmarks.imports",
+    "faults": "benchmarks.faults",
     "guard": "benchmarks.guard",
     "inference": "benchmarks.inference",
     "loader": "benchmarks.loader",

@@ -40,6 +40,8 @@ COMMANDS = {
     "rank": Entry("rank:Rank", "order policies by how well they should do on the robot, with evidence"),
     "export": Entry("export:Export", "write a policy as a bundle that needs numpy and ONNX Runtime alone"),
     "deploy": Entry("deploy:Deploy", "run a bundle on a robot or its twin over ROS 2"),
+    "status": Entry("status:Status", "show how the nodes of a running deployment are"),
+    "operate": Entry("operate:Operate", "start, end and stop a running deployment from the keyboard"),
     "twin": Entry("twin:Twin", "let a task's expert work in other realities, in PyBullet"),
     "replay": Entry("replay:Replay", "show a recorded episode, or simulate it again and compare to the bit"),
     "datasets": Entry("datasets:Datasets", "look at, curate, divide, join, import, export, push, pull episode stores"),

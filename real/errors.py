@@ -89,6 +89,31 @@ class OpenToNetwork(AshoreError):
         )
 
 
+class NothingRuns(AshoreError):
+    """There is not exactly one deployment on this host, and none was named."""
+
+    def __init__(self, domains: Sequence[int]) -> None:
+        found = f"{len(domains)} deployments run on this host, in the ROS domains {list(domains)}"
+        super().__init__(
+            f"{found if domains else 'no deployment runs on this host'}. Expected one, or its domain. "
+            + (
+                "Name one: --domain NUMBER."
+                if domains
+                else "Start one with ashore deploy, or name it: --domain NUMBER."
+            )
+        )
+
+
+class NoNode(AshoreError):
+    """A node of a deployment is not there."""
+
+    def __init__(self, node: str, namespace: str, heard: Sequence[str]) -> None:
+        super().__init__(
+            f"no node {node!r} in the namespace {namespace!r}. Heard of: {quoted(heard) or 'nobody'}. "
+            "Correct --robot, or start the deployment."
+        )
+
+
 class NoFreeDomain(AshoreError):
     """Every ROS domain of this host is taken by another deployment."""
 

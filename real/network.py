@@ -65,7 +65,7 @@ def own_domain(domains: range = DOMAINS) -> Iterator[int]:
     Raises:
         NoFreeDomain: all are taken.
     """
-    folder = Path(tempfile.gettempdir()) / f"ashore-domains-{os.getuid()}"
+    folder = _domains_folder()
     folder.mkdir(mode=0o700, exist_ok=True)
     # Always the lowest that is free: the middleware leaves small files a domain in shared memory, and uses them again.
     for domain_id in domains:
@@ -77,6 +77,22 @@ def own_domain(domains: range = DOMAINS) -> Iterator[int]:
             yield domain_id
             return
     raise NoFreeDomain(domains)
+
+
+def running_domains() -> list[int]:
+    """List the ROS domains that deployments of this user hold on this host now."""
+    held = []
+    for path in _domains_folder().glob("[0-9]*"):
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.append(int(path.name))
+    return sorted(held)
+
+
+def _domains_folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"ashore-domains-{os.getuid()}"
 
 
 def sweep_segments(folder: Path = SHARED_MEMORY) -> int:

@@ -91,6 +91,8 @@ CASES: tuple[AshoreError, ...] = (
     real.InvalidMessage("joint_states", "5 positions", "7, one a joint"),
     real.RobotMismatch("panda", "crazyflie"),
     real.StopPressed(),
+    real.NothingRuns([3, 7]),
+    real.NoNode("guard", "panda", ["crazyflie/guard"]),
     real.ProcessEnded("guard", -9, Path("logs/guard.log"), "  the last line"),
     real.TransitionRefused("policy", "configure", "  the bundle is damaged"),
     real.NoAnswer("twin/reset", 5.0, Path("logs")),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Feature
 from ashore.real.errors import InvalidMessage
+from ashore.real.nodes.travel import Travel
 from ashore.real.vector import from_vector, proposal_names
 
 Array = NDArray[Any]
@@ -23,12 +24,14 @@ class Proposal:
     command: Array
     """(Dc,) in the card's order and units."""
     received_s: float
+    made_s: float
+    """When it was sent, by our clock."""
     overdue_s: float
-    """How overdue its plan was when it was sent."""
+    """How overdue its plan was then."""
 
     def age_s(self, now_s: float) -> float:
         """Say how overdue the command is now."""
-        return now_s - self.received_s + self.overdue_s
+        return now_s - self.made_s + self.overdue_s
 
 
 class Proposals:
@@ -45,6 +48,7 @@ class Proposals:
         self.contested = False
         """Whether somebody else has proposed too."""
         self._source, self._number = np.nan, -np.inf
+        self._travel = Travel()
 
     def take(self, message: Any) -> None:
         """Take a proposal in.
@@ -64,4 +68,5 @@ class Proposals:
         if not number > self._number:
             raise InvalidMessage(WHERE, f"its number {number:g} does not follow {self._number:g}", "rising numbers")
         self._number = number
-        self.newest = Proposal(values[:-3], self._clock(), overdue_s)
+        now_s = self._clock()
+        self.newest = Proposal(values[:-3], now_s, self._travel.made_s(message, now_s), overdue_s)

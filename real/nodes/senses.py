@@ -16,6 +16,7 @@ from ashore.datasets.contract import Feature
 from ashore.real.errors import InvalidMessage
 from ashore.real.mapping import Channel
 from ashore.real.nodes.link import Link
+from ashore.real.nodes.travel import Travel, stamp_ns
 
 Array = NDArray[Any]
 
@@ -31,8 +32,7 @@ class Senses:
         self._clock = clock
         self._latest: list[tuple[float, dict[str, Array]] | None] = [None] * len(self._channels)
         self._stamps_ns = [0] * len(self._channels)
-        self._quickest_s = [np.inf] * len(self._channels)
-        """Smallest difference between arrival, by our clock, and the stamp, by the sender's."""
+        self._travel = [Travel() for _ in self._channels]
 
     def connect(self, link: Link) -> None:
         """Subscribe to every topic."""
@@ -47,22 +47,13 @@ class Senses:
         """
         channel = self._channels[index]
         values = channel.read(message)
-        stamp_ns = _stamp_ns(message)
-        if stamp_ns and stamp_ns <= self._stamps_ns[index]:
+        made_ns = stamp_ns(message)
+        if made_ns and made_ns <= self._stamps_ns[index]:
             raise InvalidMessage(repr(channel.topic), "it is not newer than the one before", "rising stamps")
-        self._stamps_ns[index] = stamp_ns
-        made_s = self._made_s(index, stamp_ns)
+        self._stamps_ns[index] = made_ns
+        made_s = self._travel[index].made_s(message, self._clock())
         shaped = {name: value.reshape(1, *self._shapes[name]) for name, value in values.items() if name in self._shapes}
         self._latest[index] = (made_s, shaped)
-
-    def _made_s(self, index: int, stamp_ns: int) -> float:
-        """Say when a message that arrives now was made, by our clock, taking the quickest one to be without delay."""
-        now_s = self._clock()
-        if not stamp_ns:
-            return now_s
-        travelled_s = now_s - 1e-9 * stamp_ns
-        self._quickest_s[index] = min(self._quickest_s[index], travelled_s)
-        return now_s - (travelled_s - self._quickest_s[index])
 
     def forget(self) -> None:
         """Drop all samples, so that only what arrives from now on counts."""
@@ -83,8 +74,3 @@ class Senses:
         """Give the age of the first topic's newest sample, which loops lock their phase to; None before it came."""
         first = self._latest[0]
         return None if first is None else now_s - first[0]
-
-
-def _stamp_ns(message: Any) -> int:
-    header = getattr(message, "header", None)
-    return 0 if header is None else int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)

@@ -76,7 +76,7 @@ class TwinWork(Work):
         link.parameter("seed", self._seed)
         self._channels = [
             (channel, self._every(channel), link.publisher(channel.topic, channel.type, "stream"))
-            for channel in config.mapping.observations
+            for channel in config.mapping.observing([feature.name for feature in contract.observations])
         ]
         self._tell = link.publisher("twin/outcome", OUTCOME_TYPE, "notice")
         for channel in config.mapping.commands:

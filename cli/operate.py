@@ -1,0 +1,81 @@
+"""`ashore operate`: start, end and stop a running deployment from the keyboard."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ashore.real.station import Station
+
+KEYS = "SPACE stop   r let go of the stop   a activate   d deactivate   q quit"
+POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class Operate:
+    """Start, end and stop a running deployment from the keyboard. A software stop; keep the hardware's own at hand.
+
+    SPACE presses the stop: the guard brakes within the robot's limits and holds (a quadrotor levels and descends),
+    until it is let go of (r) and policy and guard are activated again (a). While this runs, a guard with a deadman
+    hears that an operator is there. For example:
+
+      ashore operate --robot panda
+      ashore operate --robot crazyflie --domain 7
+    """
+
+    robot: str
+    """The robot's namespace: panda, crazyflie ..."""
+    domain: int | None = None
+    """ROS domain; that of the one deployment on this host where not given."""
+
+    def run(self) -> int:
+        """Read keys until q, Ctrl-C or the end of the input."""
+        from ashore.cli.console import say
+        from ashore.real.network import applied, environment
+        from ashore.real.station import Station, find_domain
+
+        domain_id = find_domain(self.domain)
+        with applied(environment("loopback", domain_id)), Station(domain_id, self.robot, True) as station:
+            say(f"{self.robot} in ROS domain {domain_id}.   {KEYS}")
+            with unbuffered_keys():
+                for key in iter(lambda: sys.stdin.read(1), ""):
+                    if key in ("q", "\x03"):
+                        break
+                    self._do(key, station)
+                    time.sleep(POLL_S)
+        return 0
+
+    def _do(self, key: str, station: "Station") -> None:
+        from ashore.cli.console import say
+
+        if key == " ":
+            station.press(True)
+            say("STOP is pressed")
+        elif key == "r":
+            station.press(False)
+            say("let go; nothing starts by itself")
+        elif key == "a":
+            say("active" if station.start() else "refused: look at `ashore status` and the nodes' logs")
+        elif key == "d":
+            say("inactive" if station.end() else "refused: look at `ashore status` and the nodes' logs")
+
+
+@contextmanager
+def unbuffered_keys() -> Iterator[None]:
+    """Read keys as they are pressed, where standard input is a terminal."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    import termios
+    import tty
+
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setcbreak(descriptor)
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -1,0 +1,119 @@
+"""An operator's place at a running deployment: how every node is, a stop that stays pressed, start and end."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from ashore.real.conductor import TRANSITIONS
+from ashore.real.errors import NoNode, NothingRuns
+from ashore.real.health import Health, Listener
+from ashore.real.messages import message_class
+from ashore.real.network import running_domains
+from ashore.real.nodes.link import Link, load_rclpy
+from ashore.real.nodes.operation import ALIVE_HZ, ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STOP_TYPE
+
+ORDER = ("policy", "guard")
+"""Of activation: the guard speaks last, and is silenced first."""
+ANSWER_S = 5.0
+POLL_S = 0.05
+
+
+def find_domain(domain_id: int | None) -> int:
+    """Give the ROS domain that is asked for, or that of the one deployment that runs on this host.
+
+    Raises:
+        NothingRuns: none is asked for, and not exactly one deployment runs.
+    """
+    if domain_id is not None:
+        return domain_id
+    found = running_domains()
+    if len(found) != 1:
+        raise NothingRuns(found)
+    return found[0]
+
+
+class Station:
+    """Our own node beside a deployment's; it tells that an operator is there for as long as the block runs."""
+
+    def __init__(self, domain_id: int, namespace: str = "", with_operator: bool = False) -> None:
+        """Take a place.
+
+        Args:
+            domain_id: the deployment's ROS domain.
+            namespace: the robot's.
+            with_operator: send the sign of life that a guard with a deadman waits for.
+        """
+        self._rclpy = load_rclpy()
+        self._domain_id, self._namespace, self._with_operator = domain_id, namespace, with_operator
+        self._halt = threading.Event()
+
+    def __enter__(self) -> Self:
+        rclpy = self._rclpy
+        self._context = rclpy.Context()
+        no_handlers = rclpy.signals.SignalHandlerOptions.NO
+        rclpy.init(context=self._context, domain_id=self._domain_id, signal_handler_options=no_handlers)
+        self._node = rclpy.create_node("operator", namespace=self._namespace, context=self._context)
+        self._listener = Listener(self._node)
+        link = Link(self._node)
+        self._press = link.publisher(STOP_TOPIC, STOP_TYPE, "notice")
+        alive, sign = link.publisher(ALIVE_TOPIC, ALIVE_TYPE, "order"), message_class(ALIVE_TYPE)()
+        executors = importlib.import_module("rclpy.executors")
+        self._executor = executors.SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        if self._with_operator:
+            self._node.create_timer(1.0 / ALIVE_HZ, lambda: alive(sign))
+        self._thread = threading.Thread(target=self._serve, name="operator", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._halt.set()
+        self._thread.join(timeout=2.0)
+        self._executor.shutdown(timeout_sec=1.0)
+        self._node.destroy_node()
+        self._rclpy.try_shutdown(context=self._context)
+
+    def health(self) -> Mapping[str, Health]:
+        """Give how every node that was heard of is now."""
+        now_s = time.monotonic()
+        return {name: heard.now(now_s) for name, heard in sorted(self._listener.heard.items())}
+
+    def press(self, pressed: bool) -> None:
+        """Press the stop, which lasts, or let go of it, which starts nothing."""
+        self._press(message_class(STOP_TYPE)(data=pressed))
+
+    def start(self) -> bool:
+        """Activate policy and guard; says whether both did."""
+        return all(self._change(node, "activate") for node in ORDER)
+
+    def end(self) -> bool:
+        """Deactivate guard and policy; says whether both did."""
+        ended = [self._change(node, "deactivate") for node in reversed(ORDER)]  # The second, whatever the first says.
+        return all(ended)
+
+    def _change(self, node: str, transition: str) -> bool:
+        services = importlib.import_module("lifecycle_msgs.srv")
+        client = self._node.create_client(services.ChangeState, f"{node}/change_state")
+        try:
+            if not client.wait_for_service(timeout_sec=ANSWER_S):
+                raise NoNode(node, self._namespace, sorted(self._listener.heard))
+            request = services.ChangeState.Request()
+            request.transition.id = TRANSITIONS[transition]
+            future, until_s = client.call_async(request), time.monotonic() + ANSWER_S
+            while not future.done() and time.monotonic() < until_s:
+                time.sleep(POLL_S)
+            answer: Any = future.result() if future.done() else None
+            return answer is not None and bool(answer.success)
+        finally:
+            self._node.destroy_client(client)
+
+    def _serve(self) -> None:
+        while not self._halt.is_set():
+            self._executor.spin_once(timeout_sec=POLL_S)
