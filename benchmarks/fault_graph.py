@@ -58,10 +58,10 @@ class Judge:
         if channel.topic == self._last and all(name in self._parts for name in self._names):
             self.heard.append((time.monotonic(), np.concatenate([self._parts[name] for name in self._names])))
 
-    def followed_until_s(self, follows: Callable[[Array, Array], bool]) -> float:
-        """Give when the last command came that followed the policy, told from the one before it and itself."""
+    def followed(self, follows: Callable[[Array, Array], bool]) -> list[tuple[float, bool]]:
+        """List when commands came and whether they followed the policy, told from the one before each and itself."""
         pairs = zip(self.heard[:-1], self.heard[1:], strict=True)
-        return max((at_s for (_, before), (at_s, command) in pairs if follows(before, command)), default=-np.inf)
+        return [(at_s, follows(before, command)) for (_, before), (at_s, command) in pairs]
 
     @property
     def not_finite(self) -> int:

@@ -79,9 +79,9 @@ def hover_gains(contract: Contract) -> tuple[np.ndarray, np.ndarray]:
     error, speed, up = (
         contract.observation_slices[name].start for name in ("goal_error_body_m", "linvel_body_m_s", "up_body")
     )
-    weights[error + 2, 0], weights[speed + 2, 0] = 8.0, -5.0
+    weights[error + 2, 0], weights[speed + 2, 0] = 4.0, -4.0
     for axis, rate, sign in ((1, 1, -1.0), (0, 2, 1.0)):
-        weights[error + axis, rate], weights[speed + axis, rate] = sign * 1.5, sign * -1.5
+        weights[error + axis, rate], weights[speed + axis, rate] = sign * 0.8, sign * -1.0
         weights[up + axis, rate] = sign * 5.0
     return weights, np.array([9.81, 0, 0, 0], np.float32)
 
