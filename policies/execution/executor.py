@@ -9,6 +9,7 @@ from ashore.datasets.contract import Contract
 from ashore.policies.errors import ChunkMismatch
 
 Array = NDArray[Any]
+BLEND_ROWS = 4
 TOLERANCE = 0.1
 """Part of a control period by which a tick may come early and still count as the next step: a robot's clock jitters."""
 
@@ -26,9 +27,19 @@ class ChunkExecutor:
 
     Row To-1+k of a chunk is for the time o + k p and holds for one period. While the next chunk is late the present one
     plays on, then holds its last row; meanwhile the age grows, so that the guard can end it.
+
+    A new chunk begins where the one before it would have gone on, and goes over into its own rows within blend_rows,
+    or half of what is played of it, so that the seam is no jerk. Rates change at once, since a robot's own inertia
+    smooths them and feedback must not wait; so does an element that would change by more than half its range: that is
+    a decision.
     """
 
-    def __init__(self, contract: Contract, obs_horizon: int, action_horizon: int, n: int) -> None:
+    def __init__(
+        self, contract: Contract, obs_horizon: int, action_horizon: int, n: int, blend_rows: int = BLEND_ROWS
+    ) -> None:
+        self._decided = _decided(contract)
+        self._quats = [place for name, place in contract.action_slices.items() if name.endswith("_wxyz")]
+        self._weights = _weights(min(blend_rows, action_horizon // 2))
         self._period_s = contract.period_s
         self._action_horizon = action_horizon
         self._obs_horizon = obs_horizon
@@ -82,9 +93,10 @@ class ChunkExecutor:
             raise ChunkMismatch(chunks.shape, needed, self._width)
         taken = np.isfinite(chunks).all((1, 2)) & (stamps_s >= self._stamps_s[ids])
         taken &= stamps_s <= now_s + self._period_s
+        before, rows = self.action(now_s)[0][ids], self._row(stamps_s, now_s, chunks.shape[1])
         if chunks.shape[1] != self._chunks.shape[1]:
             self._chunks = _resized(self._chunks, chunks.shape[1])
-        self._chunks[ids[taken]] = chunks[taken]
+        self._chunks[ids[taken]] = self._joined(chunks, rows, before)[taken]
         self._stamps_s[ids[taken]] = stamps_s[taken]
         return np.asarray(taken)
 
@@ -95,8 +107,7 @@ class ChunkExecutor:
             actions (N, Da), NaN where no chunk has arrived yet; and age_s (N,): 0 within the Ta steps that a chunk is
             meant for, then the time since their end, infinite where there is no chunk.
         """
-        rows = self._obs_horizon - 1 + np.clip(self._step(now_s), 0, None)
-        rows = np.minimum(rows, self._chunks.shape[1] - 1).astype(np.int64)
+        rows = self._row(self._stamps_s, now_s, self._chunks.shape[1])
         actions = self._chunks[np.arange(len(rows)), rows]
         age_s = np.maximum(0.0, now_s - self._stamps_s - self._action_horizon * self._period_s)
         return actions, age_s
@@ -104,6 +115,50 @@ class ChunkExecutor:
     def _step(self, now_s: float) -> Array:
         """How many steps of each chunk have begun before this one (N,) float; infinite without a chunk."""
         return np.floor((now_s - self._stamps_s) / self._period_s + TOLERANCE)
+
+    def _row(self, stamps_s: Array, now_s: float, length: int) -> Array:
+        """Give the rows (K,) that are for now, of chunks of this length and these stamps (K,)."""
+        steps = np.floor((now_s - stamps_s) / self._period_s + TOLERANCE)
+        return np.asarray(np.minimum(self._obs_horizon - 1 + np.clip(steps, 0, None), length - 1), np.int64)
+
+    def _joined(self, chunks: Array, rows: Array, before: Array) -> Array:
+        """Let chunks (K, Tp, Da) go over into themselves from the actions before (K, Da), from rows (K,) on."""
+        joined, robots = np.array(chunks, np.float32), np.arange(len(chunks))
+        gap = np.nan_to_num(_turned(before, joined[robots, rows], self._quats) - joined[robots, rows])
+        gap[np.abs(gap) > self._decided] = 0.0
+        for ahead, weight in enumerate(self._weights):
+            at = rows + ahead
+            there = at < joined.shape[1]
+            joined[robots[there], at[there]] += np.float32(weight) * gap[there]
+        for place in self._quats:
+            joined[..., place] /= np.linalg.norm(joined[..., place], axis=-1, keepdims=True)
+        return joined
+
+
+def _weights(n_rows: int) -> Array:
+    """Fall from 1 to 0 over n_rows, with no rate and no acceleration at both ends; neither end is among them."""
+    share = np.arange(1, n_rows + 1) / (n_rows + 1)
+    return np.asarray(1 - share**3 * (share * (6 * share - 15) + 10))
+
+
+def _decided(contract: Contract) -> Array:
+    """Give the changes (Da,) beyond which there is no blending: of rates 0, else half of what an action may be."""
+    parts = []
+    for each in contract.actions:
+        span = np.full(each.size, np.inf)
+        if each.low is not None and each.high is not None:
+            span = np.asarray(each.high, np.float64) - np.asarray(each.low, np.float64)
+        parts.append(np.zeros(each.size) if "/s" in each.unit else span / 2)
+    return np.concatenate(parts)
+
+
+def _turned(quats_in: Array, like: Array, quats: list[slice]) -> Array:
+    """Give the quaternions among actions (K, Da) the signs of others, since both signs mean one rotation."""
+    turned = quats_in.copy()
+    for place in quats:
+        opposite = np.sum(turned[:, place] * like[:, place], axis=1) < 0
+        turned[opposite, place] *= -1
+    return turned
 
 
 def _resized(chunks: Array, length: int) -> Array:

@@ -42,10 +42,11 @@ class Guard:
     """Judges the commands of N robots of one kind; holds no word of what kind that is.
 
     First the stops: a command that is not finite or too old, observations that are not finite or out of bounds, and
-    what the guard is told from outside (the last two are latched until reset). Then the limits, on commands and stops alike: the distance from the measured
-    value, the position, and the motion from the last command on: rate, acceleration and jerk. Where they exclude each
-    other, position and motion win over lead, so that the command approaches the measured value as fast as it may. The
-    first command is the measured value where the command leads one: a robot that is switched on does not move by that.
+    what the guard is told from outside (the last two are latched until reset). Then the limits, on commands and stops
+    alike: the distance from the measured value, the position, and the motion from the last command on: rate,
+    acceleration and jerk. Where they exclude each other, position and motion win over lead, so that the command
+    approaches the measured value as fast as it may. The first command is the measured value where the command leads
+    one: a robot that is switched on does not move by that.
     """
 
     def __init__(self, card: RobotCard, n: int) -> None:

@@ -12,6 +12,7 @@ from ashore.policies.execution.executor import ChunkExecutor
 CONTRACT = Contract("test", "test", (Feature("x", (1,), "m", "none"),), (Feature("u", (1,), "m", "none"),), 10.0)
 P = CONTRACT.period_s
 TO, TA, TP = 2, 3, 6
+LONG = 8
 ONE = np.array([0])
 
 
@@ -21,7 +22,8 @@ def chunk(offset: float = 0.0) -> np.ndarray:
 
 
 def started() -> ChunkExecutor:
-    executor = ChunkExecutor(CONTRACT, TO, TA, 1)
+    """One that changes from chunk to chunk at once, so that rows can be told."""
+    executor = ChunkExecutor(CONTRACT, TO, TA, 1, blend_rows=0)
     executor.observe(np.array([[5.0]]), 0.0)
     return executor
 
@@ -111,3 +113,58 @@ def test_playing_follows_the_newest_stamp_whatever_the_order_of_arrival(arrivals
             row = np.clip(np.floor((now - newest) / P + 0.1), 0, TP - TO) + TO - 1
             assert action[0, 0] == pytest.approx(row + 100 * newest, abs=1e-3)
             assert age[0] == pytest.approx(max(0.0, now - newest - TA * P))
+
+
+def played(
+    executor: ChunkExecutor, chunks: list[np.ndarray], n: int, every: int, contract: Contract = CONTRACT
+) -> np.ndarray:
+    """Play n steps, with a new chunk every so many of them."""
+    rows = []
+    for step in range(n):
+        now = step * contract.period_s
+        if step % every == 0:
+            executor.accept(ONE, chunks[step // every], np.array([now]), now)
+        rows.append(executor.action(now)[0][0])
+    return np.array(rows)
+
+
+def test_a_new_chunk_begins_where_the_one_before_would_have_gone_on_and_ends_in_itself() -> None:
+    def flat(value: float) -> np.ndarray:
+        return np.full((1, 12, 1), value, np.float32)
+
+    chunks = [flat(0.0), flat(1.0), flat(1.0), flat(1.0)]
+    naive = played(ChunkExecutor(CONTRACT, TO, LONG, 1, blend_rows=0), chunks, 24, LONG)[:, 0]
+    smooth = played(ChunkExecutor(CONTRACT, TO, LONG, 1), chunks, 24, LONG)[:, 0]
+    assert naive.tolist() == [0.0] * 8 + [1.0] * 16
+    assert np.all(np.diff(smooth) >= 0) and smooth[7] == 0.0 and np.all(smooth[12:] == 1.0)
+    assert np.abs(np.diff(smooth, 3)).max() < np.abs(np.diff(naive, 3)).max() / 4
+
+
+def test_rates_and_short_chunks_change_at_once() -> None:
+    rate = Contract("test", "test", CONTRACT.observations, (Feature("v", (1,), "m/s", "none"),), 10.0)
+    chunks = [np.full((1, 12, 1), value, np.float32) for value in (0.0, 1.0)]
+    assert played(ChunkExecutor(rate, TO, LONG, 1), chunks, 10, LONG, rate)[:, 0].tolist() == [0.0] * 8 + [1.0] * 2
+    assert played(ChunkExecutor(CONTRACT, TO, 1, 1), chunks, 2, 1)[:, 0].tolist() == [0.0, 1.0]
+
+
+def test_a_decision_is_no_seam() -> None:
+    gripper = Feature("gripper_target_m", (1,), "m", "none", low=(0.0,), high=(0.08,))
+    contract = Contract("test", "test", CONTRACT.observations, (gripper,), 10.0)
+    chunks = [np.full((1, TP, 1), value, np.float32) for value in (0.08, 0.0)]
+    assert played(ChunkExecutor(contract, TO, TA, 1), chunks, 4, TA)[:, 0].tolist() == [np.float32(0.08)] * 3 + [0.0]
+
+
+@given(st.integers(0, 1000), st.booleans())
+def test_blended_quaternions_stay_rotations_on_the_short_way(seed: int, flipped: bool) -> None:
+    rng = np.random.default_rng(seed)
+    quat = Feature("tool_quat_base_wxyz", (4,), "1", "base")
+    contract = Contract("test", "test", CONTRACT.observations, (quat,), 10.0)
+    first = rng.normal(size=4)
+    first /= np.linalg.norm(first)
+    second = first + 0.1 * rng.normal(size=4)
+    second *= (-1 if flipped else 1) / np.linalg.norm(second)
+    chunks = [np.broadcast_to(np.float32(q), (1, TP, 4)) for q in (first, second)]
+    told = played(ChunkExecutor(contract, TO, TA, 1), chunks, 6, TA)
+    assert np.allclose(np.linalg.norm(told, axis=1), 1.0, atol=1e-5)
+    ends = np.abs(told @ second)  # Both signs are one rotation.
+    assert np.all(np.diff(ends[2:]) >= -1e-5)
