@@ -40,7 +40,7 @@ $(STAMP): requirements.lock
 # What is pinned stays pinned while it fits; `rm requirements.lock` first takes the newest of everything.
 lock: | $(BIN)/uv
 	@[ ! -f requirements.lock ] || cp requirements.lock requirements.resolved
-	$(BIN)/uv pip compile pyproject.toml --extra train --extra sim --extra ros --extra formats --extra s3 --extra bench --extra dev \
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra sim --extra ros --extra mavlink --extra formats --extra s3 --extra bench --extra dev \
 	  --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	  --no-emit-find-links --quiet --output-file requirements.resolved
 	awk '/^[a-z0-9]/ { keep = !($$0 ~ /$(BY_TORCH)/) } keep' requirements.resolved > requirements.lock

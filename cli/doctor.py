@@ -1,4 +1,4 @@
-"""`ashore doctor`: what this machine has, and what to do about what it lacks; or a store, an arm, or a run."""
+"""`ashore doctor`: what this machine has, and what to do about what it lacks; or a store, an arm, a mapping, a run."""
 
 import platform
 import sys
@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from tyro.conf import OmitArgPrefixes, subcommand
 
 from ashore.cli.doctor_data import Data
+from ashore.cli.doctor_mapping import MappingCheck
 from ashore.cli.doctor_robot import RobotCheck
 from ashore.cli.doctor_run.command import RunCheck
 
@@ -55,13 +56,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Doctor:
-    """Look at this machine, at a store's data, at an arm or at a trained run. Exit code 1 where a thing is wrong.
+    """Look at this machine, a store's data, an arm, a robot's mapping or a run. Exit code 1 where a thing is wrong.
 
     For example:
 
       ashore doctor
       ashore doctor data out/arm
       ashore doctor robot my_arm/robot.yaml
+      ashore doctor robot-mapping my_robot.yaml
       ashore doctor out/student
     """
 
@@ -69,6 +71,7 @@ class Doctor:
         Annotated[Machine, subcommand("machine", prefix_name=False)]
         | Annotated[Data, subcommand("data", prefix_name=False)]
         | Annotated[RobotCheck, subcommand("robot", prefix_name=False)]
+        | Annotated[MappingCheck, subcommand("robot-mapping", prefix_name=False)]
         | Annotated[RunCheck, subcommand("run", prefix_name=False)]
     ] = field(default_factory=Machine)
 

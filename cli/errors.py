@@ -21,6 +21,7 @@ EXTRAS = {
         "std_srvs",
         "trajectory_msgs",
     ),
+    "mavlink": ("pymavlink",),
     "bench": ("gym_pusht", "pymunk"),
     "dev": ("build", "hypothesis", "importlinter", "mypy", "pytest", "ruff"),
 }

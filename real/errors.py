@@ -16,6 +16,58 @@ class MissingRos(AshoreError):
         )
 
 
+class MissingMavlink(AshoreError):
+    """The package that speaks MAVLink is not installed."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"cannot load 'pymavlink': {problem}. The bridge to PX4 and ArduPilot needs it. "
+            "Install it with: pip install 'ashore[mavlink]'"
+        )
+
+
+class InvalidNamespace(AshoreError):
+    """A ROS namespace that cannot be one."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(
+            f"{namespace!r} is no ROS namespace. Expected names of letters, digits and _ with / between them, such as "
+            "lab/arm, or / for none. Correct --namespace."
+        )
+
+
+class InvalidAddress(AshoreError):
+    """An address at which no vehicle is looked for."""
+
+    def __init__(self, address: str, problem: str) -> None:
+        super().__init__(
+            f"cannot use the vehicle's address {address!r}: {problem}. Expected udpin:HOST:PORT, udpout:HOST:PORT with "
+            "HOST in numbers and on this host, or serial:DEVICE:BAUD, such as udpin:127.0.0.1:14540 or "
+            "serial:/dev/ttyACM0:921600. Correct --address."
+        )
+
+
+class NoVehicle(AshoreError):
+    """No heartbeat of the vehicle came."""
+
+    def __init__(self, address: str, system: int, waited_s: float, others: Sequence[str]) -> None:
+        came = f" What came instead: {', '.join(others)}." if others else ""
+        super().__init__(
+            f"no heartbeat of vehicle {system} at {address} within {waited_s:g} s.{came} Expected one a second. "
+            "See that the autopilot is on and sends MAVLink there, and that --system is its system id."
+        )
+
+
+class UnfitForBridge(AshoreError):
+    """A mapping or a setting with which the bridge cannot fly a vehicle."""
+
+    def __init__(self, robot: str, given: str, expected: str) -> None:
+        super().__init__(
+            f"the bridge cannot serve robot {robot!r}: {given}. Expected {expected}. "
+            "Start from real/robots/mavlink.yaml or mavros.yaml."
+        )
+
+
 class InvalidMapping(AshoreError):
     """A robot's mapping file that contradicts itself; lists every fault."""
 

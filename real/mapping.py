@@ -1,10 +1,11 @@
 """Which topic carries which feature of a contract: the one file a new robot needs, read from real/robots/*.yaml."""
 
-import math
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 import yaml
@@ -22,6 +23,10 @@ ROBOTS_DIR = Path(__file__).resolve().parent / "robots"
 CHANNEL_KEYS = ("type", "frame_id", "rate_hz", "reach_s", "features")
 BINDING_KEYS = ("field", "names", "scale")
 KEYS = ("robot", "observations", "commands")
+SUFFIXES = (".yaml", ".yml")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+TOPIC = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+"""What ROS 2 takes as a topic's name; `~` and substitutions depend on the node and are left out."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Channel:
     frame_id: str = ""
     """The frame that its header must name; empty where any will do."""
     rate_hz: float | None = None
-    """How often the twin sends it; None for every command period."""
+    """How often it is sent, by the twin too; None for every command period."""
     reach_s: float = 0.0
     """Time a trajectory gives the robot to reach its one point."""
 
@@ -97,16 +102,19 @@ class RobotMapping:
     commands: tuple[Channel, ...]
 
     @classmethod
-    def named(cls, name: str) -> Self:
-        """Load the shipped mapping of this name.
+    def named(cls, name_or_path: str) -> Self:
+        """Load the shipped mapping of this name, or any other by its path, which ends in .yaml.
 
         Raises:
-            UnknownName: there is none; lists those that exist.
+            UnknownName: neither a shipped name nor a .yaml file; lists the names that exist.
+            UnreadableFile, InvalidMapping: see load.
         """
+        if is_mapping_path(name_or_path):
+            return cls.load(Path(name_or_path))
         choices = mapping_names()
-        if name not in choices:
-            raise UnknownName("robot mapping", name, choices)
-        return cls.load(ROBOTS_DIR / f"{name}.yaml")
+        if name_or_path not in choices:
+            raise UnknownName("robot mapping (or a path that ends in .yaml)", name_or_path, choices)
+        return cls.load(ROBOTS_DIR / f"{name_or_path}.yaml")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -136,10 +144,14 @@ class RobotMapping:
         """
         if self.robot != card.name:
             raise RobotMismatch(card.name, self.robot)
-        measured = [feature for feature in contract.observations if feature.name not in derived]
-        found = _gaps("observations", measured, self.observations) + _gaps("commands", card.commands, self.commands)
+        found = self.gaps(contract, card, derived)
         if found:
             raise ContractMismatch("the bundle", f"the mapping of robot {self.robot!r}", found)
+
+    def gaps(self, contract: Contract, card: RobotCard, derived: Sequence[str]) -> list[Difference]:
+        """List every measured observation and every command that has no place here, or one of another width."""
+        measured = [feature for feature in contract.observations if feature.name not in derived]
+        return _gaps("observations", measured, self.observations) + _gaps("commands", card.commands, self.commands)
 
     def observing(self, features: Sequence[str]) -> tuple[Channel, ...]:
         """The observation channels that carry any of these features."""
@@ -148,8 +160,13 @@ class RobotMapping:
 
 
 def mapping_names() -> list[str]:
-    """List the robots that have a mapping file."""
+    """List the mappings that ship."""
     return sorted(path.stem for path in ROBOTS_DIR.glob("*.yaml"))
+
+
+def is_mapping_path(name_or_path: str) -> bool:
+    """Tell whether this is the path of a mapping rather than the name of one that ships."""
+    return name_or_path.endswith(SUFFIXES)
 
 
 def _gaps(side: str, features: Sequence[Feature], channels: Sequence[Channel]) -> list[Difference]:
@@ -178,8 +195,9 @@ def _faults(raw: Any) -> list[str]:
     if not isinstance(raw, dict):
         return [f"holds {type(raw).__name__}; expected the keys {quoted(KEYS)}"]
     found = _key_faults("mapping", raw, KEYS, KEYS)
-    if not isinstance(raw.get("robot"), str):
-        found.append("robot: expected a name")
+    robot = raw.get("robot")
+    if "robot" in raw and not (isinstance(robot, str) and NAME.fullmatch(robot)):
+        found.append(f"robot: {robot!r}; expected a name of letters, digits and _")
     for side in KEYS[1:]:
         channels = raw.get(side)
         if not isinstance(channels, dict) or not channels:
@@ -188,7 +206,12 @@ def _faults(raw: Any) -> list[str]:
         named: list[str] = []
         for topic, channel in channels.items():
             found += _channel_faults(f"{side}.{topic}", channel)
-            named += list(channel.get("features") or ()) if isinstance(channel, dict) else []
+            if not (isinstance(topic, str) and TOPIC.fullmatch(topic)):
+                found.append(f"{side}.{topic}: no topic's name; expected one such as arm/joint_states")
+            features = channel.get("features") if isinstance(channel, dict) else None
+            if isinstance(features, dict):
+                named += [str(name) for name in features]
+                found += _overlaps(f"{side}.{topic}", features) if side == "commands" else []
         found += [
             f"{side}: feature {name!r} is on two topics" for name in sorted({n for n in named if named.count(n) > 1})
         ]
@@ -202,18 +225,45 @@ def _channel_faults(where: str, raw: Any) -> list[str]:
     kind = str(raw.get("type"))
     if kind not in MESSAGES:
         return [*found, f"{where}.type: {kind!r}; valid: {quoted(MESSAGES)}.{closest(kind, MESSAGES)}"]
-    rate_hz, reach_s = raw.get("rate_hz"), raw.get("reach_s", 0.0)
-    if rate_hz is not None and not (_is_number(rate_hz) and rate_hz > 0):
-        found.append(f"{where}.rate_hz: {rate_hz!r}; expected a positive number")
-    if not (_is_number(reach_s) and reach_s >= 0):
-        found.append(f"{where}.reach_s: {reach_s!r}; expected seconds")
-    if raw.get("frame_id") and kind in UNSTAMPED:
-        found.append(f"{where}.frame_id: {kind} carries no frame; remove it")
+    found += _setting_faults(where, kind, raw)
     features = raw.get("features")
     if not isinstance(features, dict) or not features:
         return [*found, f"{where}.features: expected at least one feature"]
     for feature, item in features.items():
         found += _binding_faults(f"{where}.{feature}", item, MESSAGES[kind])
+        if not isinstance(feature, str):
+            found.append(f"{where}.{feature}: expected a feature's name, as the contract tells it")
+    return found
+
+
+def _setting_faults(where: str, kind: str, raw: Mapping[Any, Any]) -> list[str]:
+    """Find what is wrong with frame_id, rate_hz and reach_s."""
+    found = []
+    frame_id, rate_hz, reach_s = raw.get("frame_id", ""), raw.get("rate_hz"), raw.get("reach_s", 0.0)
+    if "rate_hz" in raw and not (_is_number(rate_hz) and rate_hz > 0):
+        found.append(f"{where}.rate_hz: {rate_hz!r}; expected a positive number")
+    if not (_is_number(reach_s) and reach_s >= 0):
+        found.append(f"{where}.reach_s: {reach_s!r}; expected seconds")
+    if not isinstance(frame_id, str):
+        found.append(f"{where}.frame_id: {frame_id!r}; expected a frame's name")
+    elif frame_id and kind in UNSTAMPED:
+        found.append(f"{where}.frame_id: {kind} carries no frame; remove it")
+    return found
+
+
+def _overlaps(where: str, features: Mapping[Any, Any]) -> list[str]:
+    """Find features that share a place in the message, such as linear and linear.z, or one joint of one field."""
+    found, taken = [], dict[tuple[str, str], Any]()
+    for feature, item in features.items():
+        field, names = (item.get("field"), item.get("names")) if isinstance(item, dict) else (None, None)
+        listed = names if isinstance(names, list) else []
+        vector, _, axis = str(field).partition(".")
+        parts = [axis] if axis else list("xyz")
+        # A bare array has no names of its own: it holds one feature.
+        places = [(vector, str(name)) for name in (listed if listed and field != "data" else parts)]
+        shared = sorted({str(taken[place]) for place in places if place in taken} - {str(feature)})
+        found += [f"{where}: features {other!r} and {feature!r} share {field!r}" for other in shared]
+        taken.update(dict.fromkeys(places, feature))
     return found
 
 
@@ -246,5 +296,6 @@ def _key_faults(where: str, raw: Mapping[Any, Any], valid: Sequence[str], needed
     return found + [f"{where}: key {key!r} is missing" for key in needed if key not in raw]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: Any) -> TypeGuard[float]:
+    # A comparison, since YAML's whole numbers can be too large for a float; it is false for NaN and infinity.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -137,16 +137,21 @@ def _turned(path: str) -> Field:
 
 
 POSE = {"position": _vector("pose.position"), "orientation": _quaternion("pose.orientation")}
-TWIST = {f"{part}.{axis}": _scalar(f"twist.{part}.{axis}") for part in ("linear", "angular") for axis in "xyz"}
+
+
+def _twist(path: str) -> dict[str, Field]:
+    """Make the fields of a twist at this path of attributes: both vectors, and each axis by itself."""
+    parts = ("linear", "angular")
+    axes = {f"{part}.{axis}": _scalar(f"{path}{part}.{axis}") for part in parts for axis in "xyz"}
+    return {part: _vector(f"{path}{part}") for part in parts} | axes
+
+
 MESSAGES: Mapping[str, Mapping[str, Field]] = {
     "sensor_msgs/JointState": {part: _joints("name", part) for part in ("position", "velocity", "effort")},
     "geometry_msgs/PoseStamped": POSE,
     "geometry_msgs/PointStamped": {"point": _vector("point")},
-    "geometry_msgs/TwistStamped": {
-        "linear": _vector("twist.linear"),
-        "angular": _vector("twist.angular"),
-        **TWIST,
-    },
+    "geometry_msgs/TwistStamped": _twist("twist."),
+    "geometry_msgs/Twist": _twist(""),
     # Written in this order: a twist can only be turned into the child frame once the orientation is there.
     "nav_msgs/Odometry": {
         "position": _vector("pose.pose.position"),
@@ -163,7 +168,7 @@ MESSAGES: Mapping[str, Mapping[str, Field]] = {
     "std_msgs/Float64MultiArray": {"data": _array()},
 }
 """What can be mapped: {message type: {field: how to read and write it}}."""
-UNSTAMPED = ("std_msgs/Float64MultiArray", "trajectory_msgs/JointTrajectory")
+UNSTAMPED = ("geometry_msgs/Twist", "std_msgs/Float64MultiArray", "trajectory_msgs/JointTrajectory")
 """Types whose header is absent or must stay empty: a trajectory without a stamp starts on arrival."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ashore.datasets.errors import UnknownName
-from ashore.real.mapping import mapping_names
+from ashore.real.mapping import RobotMapping, is_mapping_path, mapping_names
 from ashore.real.network import Network, environment
 
 TWIN = "twin"
@@ -37,8 +37,11 @@ class Process:
 
 
 def robot_names() -> tuple[str, ...]:
-    """List the robots that a policy can be deployed to."""
-    return tuple(f"{TWIN}/{name}" for name in mapping_names())
+    """List the robots that a policy can be deployed to: those that a reality profile serves."""
+    from ashore.sim.twin.profile import load_profile, profile_names
+
+    served = {robot for name in profile_names() for robot in load_profile(name).robots}
+    return tuple(f"{TWIN}/{name}" for name in mapping_names() if name in served)
 
 
 def process_plan(
@@ -53,7 +56,7 @@ def process_plan(
 
     Args:
         bundle: the policy.ashore file.
-        robot: such as twin/panda.
+        robot: such as twin/panda, or twin/my_robot.yaml for a twin behind the topics of a mapping of one's own.
         profile: reality profile of a twin, a shipped name or a YAML file; None for the robot's mild one.
         seed: of the twin's first episode and of the policy's noise.
         network: loopback keeps every process to shared memory; ambient leaves it to the caller's environment.
@@ -61,20 +64,23 @@ def process_plan(
 
     Raises:
         UnknownName: there is no such robot; lists those that exist.
+        UnreadableFile, InvalidMapping: the mapping's own file is missing or has faults.
     """
-    if robot not in robot_names():
-        raise UnknownName("robot", robot, robot_names())
     mapping = robot.removeprefix(f"{TWIN}/")
-    shared = ("--bundle", str(bundle), "--mapping", mapping, "--namespace", mapping)
+    is_own = robot != mapping and is_mapping_path(mapping)
+    if not is_own and robot not in robot_names():
+        raise UnknownName("robot", robot, robot_names())
+    named = RobotMapping.load(Path(mapping)).robot if is_own else mapping
+    shared = ("--bundle", str(bundle), "--mapping", mapping, "--namespace", named)
     env = environment(network, domain_id)
-    chosen = profile if profile is not None else default_profile(mapping)
+    chosen = profile if profile is not None else default_profile(named)
     own = {
         TWIN: ("--profile", chosen, "--seed", str(seed)),
         "policy": ("--seed", str(seed)),
         "guard": (),
     }
     return [
-        Process(name, mapping, f"ashore.real.nodes.{name}", (*shared, *extra), dict(env)) for name, extra in own.items()
+        Process(name, named, f"ashore.real.nodes.{name}", (*shared, *extra), dict(env)) for name, extra in own.items()
     ]
 
 

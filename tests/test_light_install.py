@@ -24,6 +24,8 @@ ROBOT_PATH = (
     "ashore.policies.ranking.gate",
     "ashore.real.deploy",
     "ashore.real.mapping",
+    "ashore.real.examination.examine",
+    "ashore.real.nodes.bridge",
     "ashore.real.nodes.guard",
     "ashore.real.nodes.policy",
     "ashore.real.plan",

@@ -97,6 +97,7 @@ def run_node(name: str, make: Callable[[Sequence[str]], tuple[Work, str]], argv:
         try:
             with _Reported(node.link, "the last deactivate"):
                 work.deactivate()
+                node.link.clear()
         finally:
             node.destroy_node()
             rclpy.try_shutdown()
@@ -153,68 +154,87 @@ def _spin(node: Any, ended: _Ending) -> None:
     executor.shutdown(timeout_sec=1.0)
 
 
+class _Transitions:
+    """Passes a node's transitions on to its work, says what went wrong with them, and tells its health."""
+
+    def __init__(self, node: Any, work: Work) -> None:
+        self.link = Link(node)
+        self._work = work
+        self._state = "unconfigured"
+        self._teller = Teller(node)
+        node.create_timer(1.0 / HZ, self._tell_health)
+
+    def do(self, what: str) -> bool:
+        """Make a transition; False where it was refused, which is logged."""
+        act, then = {
+            "configure": (self._configure, "inactive"),
+            "activate": (self._activate, "active"),
+            "deactivate": (self._work.deactivate, "inactive"),
+            "cleanup": (self._cleanup, "unconfigured"),
+            "shutdown": (self._work.deactivate, "finalized"),
+            "error": (self._cleanup, "unconfigured"),
+        }[what]
+        with _Reported(self.link, what):
+            try:
+                act()
+            except AshoreError as error:
+                self.link.error(f"{what} refused:\n{error}")
+                if what == "configure":
+                    self.link.clear()
+                return False
+        self._state = then
+        return True
+
+    def _configure(self) -> None:
+        check_loopback()
+        self._work.configure(self.link)
+
+    def _activate(self) -> None:
+        gc.collect()
+        gc.freeze()
+        self._work.activate()
+
+    def _cleanup(self) -> None:
+        self._work.deactivate()
+        self.link.clear()
+
+    def _tell_health(self) -> None:
+        health = self._work.health() if self._state == "active" else Health("ok", self._state, {})
+        self._teller.tell(replace(health, facts={"state": self._state, **health.facts}))
+
+
 def _make_node(name: str, namespace: str, work: Work) -> Any:
     """Make the lifecycle node; the class stands in here because its base comes with rclpy."""
     from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
     class ManagedNode(LifecycleNode):
-        """Passes transitions on to the work, and says what went wrong with them."""
+        """Makes its transitions as the work says."""
 
         def __init__(self) -> None:
             super().__init__(name, namespace=namespace)
-            self.link = Link(self)
-            self._state = "unconfigured"
-            self._teller = Teller(self)
-            self._timer = self.create_timer(1.0 / HZ, self._tell_health)
+            self._transitions = _Transitions(self, work)
+            self.link = self._transitions.link
 
-        def _tell_health(self) -> None:
-            health = work.health() if self._state == "active" else Health("ok", self._state, {})
-            self._teller.tell(replace(health, facts={"state": self._state, **health.facts}))
-
-        def _do(self, what: str, act: Callable[[], None], then: str) -> TransitionCallbackReturn:
-            with _Reported(self.link, what):
-                try:
-                    act()
-                except AshoreError as error:
-                    self.link.error(f"{what} refused:\n{error}")
-                    self._after_refusal(what)
-                    return TransitionCallbackReturn.FAILURE
-            self._state = then
-            return TransitionCallbackReturn.SUCCESS
-
-        def _after_refusal(self, what: str) -> None:
-            if what == "configure":
-                self.link.clear()
-
-        def _configure(self) -> None:
-            check_loopback()
-            work.configure(self.link)
-
-        def _cleanup(self) -> None:
-            work.deactivate()
-            self.link.clear()
-
-        def _activate(self) -> None:
-            gc.collect()
-            gc.freeze()
-            work.activate()
+        def _do(self, what: str) -> TransitionCallbackReturn:
+            done = self._transitions.do(what)
+            return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.FAILURE
 
         def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("configure", self._configure, "inactive")
+            return self._do("configure")
 
         def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("activate", self._activate, "active")
+            return self._do("activate")
 
         def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("deactivate", work.deactivate, "inactive")
+            return self._do("deactivate")
 
         def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("cleanup", self._cleanup, "unconfigured")
+            return self._do("cleanup")
 
         def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("shutdown", work.deactivate, "finalized")
+            return self._do("shutdown")
 
         def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-            return self._do("error", self._cleanup, "unconfigured")
+            return self._do("error")
 
     return ManagedNode()

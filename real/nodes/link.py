@@ -61,7 +61,7 @@ class Link:
 
     def publisher(self, topic: str, type_name: str, quality: Quality) -> Callable[[Any], None]:
         """Make the function that publishes on a topic."""
-        sent = _quality("order" if quality == "stream" else quality)
+        sent = quality_profile("order" if quality == "stream" else quality)
         publisher = self.node.create_publisher(message_class(type_name), topic, sent)
         self._undo.append(lambda: self.node.destroy_publisher(publisher))
         return publisher.publish
@@ -75,7 +75,7 @@ class Link:
             except InvalidMessage as error:
                 self.refuse(str(error))
 
-        subscription = self.node.create_subscription(message_class(type_name), topic, guarded, _quality(quality))
+        subscription = self.node.create_subscription(message_class(type_name), topic, guarded, quality_profile(quality))
         self._undo.append(lambda: self.node.destroy_subscription(subscription))
 
     def serve(self, name: str, answer: Callable[[], Answer]) -> None:
@@ -89,6 +89,10 @@ class Link:
 
         service = self.node.create_service(services.Trigger, name, handle)
         self._undo.append(lambda: self.node.destroy_service(service))
+
+    def on_clear(self, undo: Callable[[], object]) -> None:
+        """Call this too when everything is taken down."""
+        self._undo.append(undo)
 
     def clear(self) -> None:
         """Take down everything that was connected here."""
@@ -137,11 +141,12 @@ class Link:
         self.node.get_logger().error(text)
 
 
-def _quality(quality: Quality) -> Any:
+def quality_profile(quality: Quality, depth: int | None = None) -> Any:
+    """Make the ROS 2 profile of a quality; with another depth of its queue where one is given."""
     qos = importlib.import_module("rclpy.qos")
     reliable, latched = quality != "stream", quality == "notice"
     return qos.QoSProfile(
-        depth=1 if not latched else 10,
+        depth=depth if depth is not None else 10 if latched else 1,
         reliability=qos.ReliabilityPolicy.RELIABLE if reliable else qos.ReliabilityPolicy.BEST_EFFORT,
         durability=qos.DurabilityPolicy.TRANSIENT_LOCAL if latched else qos.DurabilityPolicy.VOLATILE,
     )

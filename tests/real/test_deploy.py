@@ -28,6 +28,7 @@ from ashore.real.supervision import Supervision
 
 ROBOT, PROFILE = "twin/crazyflie", "quadrotor_mild"
 YAW_MARK = 0.125
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def is_alive(pid: int) -> bool:
@@ -82,6 +83,14 @@ def test_an_episode_is_flown_judged_and_recorded_as_the_robot_saw_it(hover_bundl
     # Within limits that do not bind, what was sent is what the policy told at that very step.
     told = np.concatenate([episode.actions[feature.name] for feature in contract.actions], axis=1)
     assert np.mean(np.abs(told - episode.commands).max(axis=1) < 1e-5) > 0.5
+
+
+def test_a_twin_stands_behind_the_topics_of_ones_own_mapping(hover_bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    shipped = (ROOT / "real/robots/crazyflie.yaml").read_text()
+    path.write_text(shipped.replace("odometry:", "state/odometry:").replace("setpoint/body_rate:", "told:"))
+    report = deploy(DeployConfig(hover_bundle, f"twin/{path}", PROFILE, 1, seed=3, log_dir=tmp_path / "logs"))
+    assert report.episodes[0].truncated and report.episodes[0].guard_ticks > 200
 
 
 def test_a_killed_policy_is_a_stop_and_nothing_moves_before_the_guard_is_active(

@@ -1,15 +1,21 @@
 """Mapping files: the shipped ones fit, faulty ones are refused with every fault at once."""
 
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ashore.datasets.contract import Contract, Feature
 from ashore.datasets.errors import ContractMismatch, UnknownName, UnreadableFile
 from ashore.real.errors import InvalidMapping, RobotMismatch
-from ashore.real.mapping import RobotMapping, mapping_names
+from ashore.real.mapping import ROBOTS_DIR, RobotMapping, mapping_names
 from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import CommandLimits, RobotCard
 from ashore.sim.robots import ARMS
@@ -29,6 +35,16 @@ commands:
       joint_target_rad: {field: data, names: [a, b]}
 """
 
+ROBOTS = {
+    **{
+        name: name
+        for name in ("crazyflie", "crazyswarm2", "fr3", "mavlink", "mavros", "panda", "so101", "ur5e", "xarm7")
+    },
+    "fr3_forward": "fr3",
+    "ur5e_driver": "ur5e",
+}
+"""Mappings that ship, with the robots that they are of."""
+
 
 def contract(*observations: Feature) -> Contract:
     return Contract("toy", "toy/task", observations, (Feature("action", (2,), "rad", "joint"),), 25.0)
@@ -46,10 +62,39 @@ def load(folder: Path, text: str) -> RobotMapping:
     return RobotMapping.load(path)
 
 
-def test_the_shipped_mappings_load() -> None:
-    assert mapping_names() == ["crazyflie", "panda", "ur5e"]
-    for name in mapping_names():
-        assert RobotMapping.named(name).robot == name
+def test_the_shipped_mappings_load_and_are_named_for_their_robots() -> None:
+    assert set(ROBOTS) == set(mapping_names())
+    assert {name: RobotMapping.named(name).robot for name in mapping_names()} == ROBOTS
+
+
+@pytest.mark.parametrize("name", sorted(set(ROBOTS) - {"panda", "ur5e", "crazyflie"}))
+def test_a_mapping_of_a_real_driver_says_where_its_names_come_from_and_what_is_not_confirmed(name: str) -> None:
+    comments = "\n".join(
+        line for line in (ROBOTS_DIR / f"{name}.yaml").read_text().splitlines() if line.startswith("#")
+    )
+    assert re.search(r"Not (tried on hardware|flown)", comments)
+    assert re.search(r"\(?[\w-]+/[\w-]+, |fr3\.yaml|real/nodes/bridge\.py", comments)
+
+
+@pytest.mark.parametrize("name", ["fr3", "fr3_forward"])
+def test_an_fr3_is_told_the_same_joints_either_way(name: str) -> None:
+    commands = RobotMapping.named(name).commands
+    joints = {binding.feature: binding.names for channel in commands for binding in channel.bindings}
+    assert joints["joint_target_rad"] == tuple(f"fr3_joint{i}" for i in range(1, 8))
+
+
+def test_the_file_on_the_page_about_it_is_a_good_one(tmp_path: Path) -> None:
+    page = (ROBOTS_DIR.parents[1] / "docs/robot_mapping.md").read_text()
+    mapping = load(tmp_path, page.partition("```yaml\n")[2].partition("```")[0])
+    assert mapping.robot == "my_arm" and len(mapping.observations) == 2
+
+
+def test_a_file_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "my_robot.yaml"
+    path.write_text(GOOD)
+    assert RobotMapping.named(str(path)) == RobotMapping.load(path)
+    with pytest.raises(UnreadableFile, match="a robot's mapping in YAML"):
+        RobotMapping.named(str(tmp_path / "none.yaml"))
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -63,7 +108,7 @@ def test_each_arm_that_ships_can_do_its_task_over_its_topics(arm: str) -> None:
 
 
 def test_an_unknown_mapping_is_refused_with_the_closest() -> None:
-    text = re.escape("no robot mapping 'pandas'. Valid: 'crazyflie', 'panda', 'ur5e'. Did you mean 'panda'?")
+    text = r"no robot mapping \(or a path that ends in .yaml\) 'pandas'\. Valid: 'crazyflie', .* Did you mean 'panda'\?"
     with pytest.raises(UnknownName, match=text):
         RobotMapping.named("pandas")
 
@@ -114,6 +159,32 @@ def test_all_faults_of_a_file_are_listed_at_once(tmp_path: Path) -> None:
         ("names: [a, b]}\ncommands", "names: [a, a]}\ncommands", "a name stands there twice"),
         ("position, names: [a, b]", "position", "missing; one name an element"),
         ("position, names: [a, b]", "position, names: [a, b], scale: 0", "expected a number other than 0"),
+        ("position, names: [a, b]", "position, names: [a, b], scale: .nan", "nan; expected a number other than 0"),
+        ("position, names: [a, b]", "position, names: [a, b], scale: -.inf", "-inf; expected a number other than 0"),
+        ("position, names: [a, b]", "position, names: [a, 2]", "expected a list of names"),
+        ("position, names: [a, b]", "position, names: a", "expected a list of names"),
+        ("position, names: [a, b]", "position, name: [a, b]", "Did you mean 'names'"),
+        ("position, names: [a, b]", "positions, names: [a, b]", "Did you mean 'position'"),
+        ("    type: sensor_msgs", "    rate_hz: .nan\n    type: sensor_msgs", "expected a positive number"),
+        ("    type: sensor_msgs", f"    rate_hz: {10**400}\n    type: sensor_msgs", "expected a positive number"),
+        ("    type: sensor_msgs", "    rate_hz: fast\n    type: sensor_msgs", "expected a positive number"),
+        ("    type: sensor_msgs", "    rate_hz:\n    type: sensor_msgs", "None; expected a positive number"),
+        ("    type: sensor_msgs", "    frame_id: 3\n    type: sensor_msgs", "3; expected a frame's name"),
+        ("    type: sensor_msgs", "    reach_s: -1\n    type: sensor_msgs", "expected seconds"),
+        ("sensor_msgs/JointState", "sensor_msgs/msg/JointState", "Did you mean 'sensor_msgs/JointState'"),
+        ("  joint_states:", "  joint states:", "no topic's name"),
+        ("robot: toy", "robot: a toy", "expected a name of letters"),
+        ("robot: toy", "robot: 3", "expected a name of letters"),
+        (
+            "      joint_target_rad: {field: data, names: [a, b]}\n",
+            "      joint_target_rad: {field: data, names: [a]}\n      more_rad: {field: data, names: [b]}\n",
+            "features 'joint_target_rad' and 'more_rad' share 'data'",
+        ),
+        (
+            "std_msgs/Float64MultiArray\n    features:\n      joint_target_rad: {field: data, names: [a, b]}\n",
+            "geometry_msgs/Twist\n    features: {v_m_s: {field: linear}, climb_m_s: {field: linear.z}}\n",
+            "features 'v_m_s' and 'climb_m_s' share 'linear.z'",
+        ),
         ("    type: sensor_msgs", "    rate_hz: -5\n    type: sensor_msgs", "expected a positive number"),
         ("    type: std_msgs", "    frame_id: base\n    type: std_msgs", "carries no frame"),
         ("robot: toy\n", "", "key 'robot' is missing"),
@@ -135,3 +206,40 @@ def test_what_is_no_plain_yaml_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_list_instead_of_a_mapping_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidMapping, match="holds list; expected the keys 'robot', 'observations', 'commands'"):
         load(tmp_path, "[1, 2]")
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value below a node."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_file_it_is_loaded_whole_or_its_faults_are_told(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    raw = yaml.safe_load(GOOD)
+    *way, last = data.draw(st.sampled_from(list(places(raw))))
+    node = raw
+    for key in way:
+        node = node[key]
+    node[last] = data.draw(PLAIN)
+    try:
+        mapping = load(tmp_path, yaml.safe_dump(raw))
+    except (InvalidMapping, UnreadableFile) as fault:
+        assert "fault(s)" in str(fault) or "YAML" in str(fault)
+        return
+    for channel in (*mapping.observations, *mapping.commands):
+        for binding in channel.bindings:
+            assert math.isfinite(binding.scale) and binding.scale != 0
+            assert binding.width(channel.fields[binding.field]) > 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ashore.datasets.errors import UnknownName
+from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.real.plan import plan_json, process_plan, robot_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +35,16 @@ def test_an_unknown_robot_is_refused_with_the_valid_ones() -> None:
     text = "no robot 'twin/pandas'. Valid: 'twin/crazyflie', 'twin/panda', 'twin/ur5e'. Did you mean 'twin/panda'?"
     with pytest.raises(UnknownName, match=text):
         process_plan("policy.ashore", "twin/pandas")
+
+
+def test_a_twin_stands_behind_the_topics_of_ones_own_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "cell.yaml"
+    path.write_text((ROOT / "real/robots/ur5e_driver.yaml").read_text())
+    plan = process_plan("policy.ashore", f"twin/{path}", "arm_mild")
+    assert {process.namespace for process in plan} == {"ur5e"}
+    assert all(process.args[2:6] == ("--mapping", str(path), "--namespace", "ur5e") for process in plan)
+    with pytest.raises(UnreadableFile, match=r"none\.yaml"):
+        process_plan("policy.ashore", "twin/none.yaml")
 
 
 def test_without_a_domain_the_callers_environment_decides() -> None:
