@@ -24,6 +24,7 @@ BENCHMARKS = {
     "push_t": "benchmarks.push_t",
     "recording": "benchmarks.recording",
     "rollouts": "benchmarks.rollouts",
+    "seams": "benchmarks.seams",
     "spine": "benchmarks.spine",
     "training": "benchmarks.training",
     "twin_gap": "benchmarks.twin_gap",

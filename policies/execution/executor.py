@@ -28,7 +28,7 @@ class ChunkExecutor:
     Row To-1+k of a chunk is for the time o + k p and holds for one period. While the next chunk is late the present one
     plays on, then holds its last row; meanwhile the age grows, so that the guard can end it.
 
-    A new chunk begins where the one before it would have gone on, and goes over into its own rows within blend_rows,
+    A new chunk goes over into its own rows, from those that the one before it had for the same times, within blend_rows
     or half of what is played of it, so that the seam is no jerk. Rates change at once, since a robot's own inertia
     smooths them and feedback must not wait; so does an element that would change by more than half its range: that is
     a decision.
@@ -93,10 +93,9 @@ class ChunkExecutor:
             raise ChunkMismatch(chunks.shape, needed, self._width)
         taken = np.isfinite(chunks).all((1, 2)) & (stamps_s >= self._stamps_s[ids])
         taken &= stamps_s <= now_s + self._period_s
-        before, rows = self.action(now_s)[0][ids], self._row(stamps_s, now_s, chunks.shape[1])
         if chunks.shape[1] != self._chunks.shape[1]:
             self._chunks = _resized(self._chunks, chunks.shape[1])
-        self._chunks[ids[taken]] = self._joined(chunks, rows, before)[taken]
+        self._chunks[ids[taken]] = self._joined(ids, chunks, stamps_s, now_s)[taken]
         self._stamps_s[ids[taken]] = stamps_s[taken]
         return np.asarray(taken)
 
@@ -121,15 +120,16 @@ class ChunkExecutor:
         steps = np.floor((now_s - stamps_s) / self._period_s + TOLERANCE)
         return np.asarray(np.minimum(self._obs_horizon - 1 + np.clip(steps, 0, None), length - 1), np.int64)
 
-    def _joined(self, chunks: Array, rows: Array, before: Array) -> Array:
-        """Let chunks (K, Tp, Da) go over into themselves from the actions before (K, Da), from rows (K,) on."""
-        joined, robots = np.array(chunks, np.float32), np.arange(len(chunks))
-        gap = np.nan_to_num(_turned(before, joined[robots, rows], self._quats) - joined[robots, rows])
-        gap[np.abs(gap) > self._decided] = 0.0
+    def _joined(self, ids: Array, chunks: Array, stamps_s: Array, now_s: float) -> Array:
+        """Let chunks (K, Tp, Da) go over into themselves from those that play, from the row for now on."""
+        joined, robots, last = np.array(chunks, np.float32), np.arange(len(chunks)), chunks.shape[1] - 1
+        rows, rows_before = (self._row(at_s, now_s, last + 1) for at_s in (stamps_s, self._stamps_s[ids]))
         for ahead, weight in enumerate(self._weights):
-            at = rows + ahead
-            there = at < joined.shape[1]
-            joined[robots[there], at[there]] += np.float32(weight) * gap[there]
+            at = np.minimum(rows + ahead, last)
+            before = self._chunks[ids, np.minimum(rows_before + ahead, last)]
+            gap = np.nan_to_num(_turned(before, joined[robots, at], self._quats) - joined[robots, at])
+            gap[np.abs(gap) > self._decided] = 0.0
+            joined[robots, at] += np.float32(weight) * np.where(rows[:, None] + ahead <= last, gap, 0.0)
         for place in self._quats:
             joined[..., place] /= np.linalg.norm(joined[..., place], axis=-1, keepdims=True)
         return joined
