@@ -20,6 +20,7 @@ BENCHMARKS = {
     "faults": "benchmarks.faults",
     "guard": "benchmarks.guard",
     "inference": "benchmarks.inference",
+    "jitter": "benchmarks.jitter",
     "loader": "benchmarks.loader",
     "push_t": "benchmarks.push_t",
     "recording": "benchmarks.recording",
