@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -16,18 +16,22 @@ WHOLE = ("robot", "profile", "n_episodes", "n_success", "guard_ticks", "guard_in
 
 @dataclass(frozen=True)
 class Deploy:
-    """Run a bundle over ROS 2: policy, guard and twin in processes of their own, loopback only.
+    """Run a bundle over ROS 2, in processes of their own: on the twin, or on a robot.
 
-    For example:
+    On the twin it plays episodes and reports. On a robot, a person starts and ends them by keys, SPACE stops, and the
+    guard stops when this session falls silent; a bundle that no ranking speaks for is refused. For example:
 
       ashore deploy out/policy.ashore --robot twin/panda --episodes 5
       ashore deploy out/policy.ashore --robot twin/panda --profile arm_hard --record out/seen --report out/hard.json
+      ashore deploy out/policy.ashore --robot fr3 --network ambient --domain 0 --record out/real
+      ashore deploy out/policy.ashore --robot my_robot.yaml --shadow
+      ashore deploy out/hover.ashore --robot mavlink --bridge udpin:127.0.0.1:14540 --hover-thrust 0.38
     """
 
     bundle: Annotated[Path, Positional]
     """The bundle."""
     robot: str = "twin/panda"
-    """Where to: twin/panda or twin/crazyflie."""
+    """Where to: twin/panda, twin/crazyflie ..., or a robot: the name or the file of its mapping."""
     profile: str | None = None
     """The twin's reality profile, the name of one that ships or a YAML file; the robot's mild one where not given."""
     episodes: int = 1
@@ -40,6 +44,16 @@ class Deploy:
     """Seed of the first episode; each further one takes the next."""
     logs: Path | None = None
     """Folder for the logs of the processes; a temporary one where not given."""
+    domain: int | None = None
+    """A robot's ROS domain; the environment's ROS_DOMAIN_ID, or 0, where not given. A twin gets one of its own."""
+    network: Literal["loopback", "ambient"] = "loopback"
+    """On a robot: stay on this host, or take the transports of the environment."""
+    bridge: str | None = None
+    """Address of a vehicle that speaks MAVLink: udpin:HOST:PORT, udpout:HOST:PORT or serial:DEVICE:BAUD."""
+    hover_thrust: float | None = None
+    """Share of the vehicle's largest thrust that hovers, 0 to 1."""
+    shadow: bool = False
+    """On a robot that somebody else drives: only compare what the policy would tell it; nothing is sent."""
     despite_evidence: bool = False
     """Deploy to a robot although the ranking has a veto, or the bundle was never ranked; a twin needs no leave."""
 
@@ -49,6 +63,8 @@ class Deploy:
         from ashore.cli.progress import shown
         from ashore.real.deploy import DeployConfig, deploy, preflight
 
+        if not self.robot.startswith("twin/"):
+            return self._hold_session()
         config = DeployConfig(self.bundle, self.robot, self.profile, self.episodes, self.record, self.seed, self.logs)
         preflight(config)
         veto = self._veto()
@@ -59,6 +75,24 @@ class Deploy:
         show_report(report)
         if veto is not None:
             say(f"On a robot this would have been refused. {veto}")
+        return 0
+
+    def _hold_session(self) -> int:
+        """Run it on a robot, with a person at the keys."""
+        import os
+
+        from ashore.cli.console import say
+        from ashore.cli.keys import pressed_keys
+        from ashore.real.plan import Bridge
+        from ashore.real.session import SessionConfig, hold_session
+
+        self._veto()
+        domain_id = self.domain if self.domain is not None else int(os.environ.get("ROS_DOMAIN_ID", "0"))
+        bridge = Bridge(self.bridge, self.hover_thrust) if self.bridge is not None else None
+        config = SessionConfig(
+            self.bundle, self.robot, domain_id, self.network, bridge, self.record, self.shadow, log_dir=self.logs
+        )
+        hold_session(config, pressed_keys(), say)
         return 0
 
     def _veto(self) -> "AshoreError | None":

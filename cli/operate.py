@@ -1,9 +1,5 @@
 """`ashore operate`: start, end and stop a running deployment from the keyboard."""
 
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +7,6 @@ if TYPE_CHECKING:
     from ashore.real.station import Station
 
 KEYS = "SPACE stop   r let go of the stop   a activate   d deactivate   q quit"
-POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -34,18 +29,17 @@ class Operate:
     def run(self) -> int:
         """Read keys until q, Ctrl-C or the end of the input."""
         from ashore.cli.console import say
+        from ashore.cli.keys import pressed_keys
         from ashore.real.network import applied, environment
         from ashore.real.station import Station, find_domain
 
         domain_id = find_domain(self.domain)
         with applied(environment("loopback", domain_id)), Station(domain_id, self.robot, True) as station:
             say(f"{self.robot} in ROS domain {domain_id}.   {KEYS}")
-            with unbuffered_keys():
-                for key in iter(lambda: sys.stdin.read(1), ""):
-                    if key in ("q", "\x03"):
-                        break
-                    self._do(key, station)
-                    time.sleep(POLL_S)
+            for key in pressed_keys():
+                if key == "q":
+                    break
+                self._do(key, station)
         return 0
 
     def _do(self, key: str, station: "Station") -> None:
@@ -61,21 +55,3 @@ class Operate:
             say("active" if station.start() else "refused: look at `ashore status` and the nodes' logs")
         elif key == "d":
             say("inactive" if station.end() else "refused: look at `ashore status` and the nodes' logs")
-
-
-@contextmanager
-def unbuffered_keys() -> Iterator[None]:
-    """Read keys as they are pressed, where standard input is a terminal."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    import termios
-    import tty
-
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    try:
-        tty.setcbreak(descriptor)
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -82,4 +82,5 @@ def _node(python, process):
         entities=[change(transitions.TRANSITION_ACTIVATE)],
     )
     ended = OnProcessExit(target_action=node, on_exit=[OpaqueFunction(function=end)])
-    return [*(RegisterEventHandler(handler) for handler in (configure, activate, ended)), node]
+    handlers = (configure, *([activate] if process["activates"] else []), ended)
+    return [*(RegisterEventHandler(handler) for handler in handlers), node]

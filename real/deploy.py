@@ -77,7 +77,13 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
     log_dir = config.log_dir if config.log_dir is not None else Path(tempfile.mkdtemp(prefix="ashore-deploy-"))
     bare_path = (log_dir / "bare_loop.json").resolve()
     bare = Process(
-        "bare_loop", "", "ashore.real.bare_loop", (str(card.command_hz), str(bare_path)), {}, False, "ignore"
+        "bare_loop",
+        "",
+        "ashore.real.bare_loop",
+        (str(card.command_hz), str(bare_path)),
+        {},
+        lifecycle=False,
+        on_exit="ignore",
     )
     store = open_store(config.record, contract) if config.record is not None else None
     recorder = Recorder(contract, card, store)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ashore.datasets.errors import UnknownName, UnreadableFile
-from ashore.real.plan import plan_json, process_plan, robot_names
+from ashore.real.plan import Bridge, plan_json, process_plan, robot_names
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -32,7 +32,7 @@ def test_every_robot_has_a_plan_whose_modules_exist() -> None:
 
 
 def test_an_unknown_robot_is_refused_with_the_valid_ones() -> None:
-    text = "no robot 'twin/pandas'. Valid: 'twin/crazyflie', 'twin/panda', 'twin/ur5e'. Did you mean 'twin/panda'?"
+    text = "no robot 'twin/pandas'. Valid: 'twin/crazyflie', 'twin/panda', .*'fr3'.* Did you mean 'twin/panda'?"
     with pytest.raises(UnknownName, match=text):
         process_plan("policy.ashore", "twin/pandas")
 
@@ -45,6 +45,14 @@ def test_a_twin_stands_behind_the_topics_of_ones_own_mapping(tmp_path: Path) -> 
     assert all(process.args[2:6] == ("--mapping", str(path), "--namespace", "ur5e") for process in plan)
     with pytest.raises(UnreadableFile, match=r"none\.yaml"):
         process_plan("policy.ashore", "twin/none.yaml")
+
+
+def test_on_a_robot_nothing_is_activated_without_a_person_and_a_bridge_speaks_to_vehicles() -> None:
+    plan = process_plan("policy.ashore", "mavlink", bridge=Bridge("udpin:127.0.0.1:14540", 0.4), deadman_s=1.0)
+    assert [process.name for process in plan] == ["bridge", "policy", "guard"]
+    assert not any(process.activates for process in plan)
+    assert plan[0].args[-4:] == ("--address", "udpin:127.0.0.1:14540", "--hover-thrust", "0.4")
+    assert plan[-1].args[-3:] == ("--ros-args", "-p", "deadman_s:=1.0")
 
 
 def test_without_a_domain_the_callers_environment_decides() -> None:

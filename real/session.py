@@ -1,0 +1,202 @@
+"""A policy on a robot, with a person at the keys: nothing moves before they say so, and every key is one act."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashore.datasets.contract import Contract
+from ashore.datasets.episode import EpisodeMeta
+from ashore.policies.bundle import read_card
+from ashore.real.conductor import Conductor
+from ashore.real.errors import TransitionRefused
+from ashore.real.mapping import Channel, RobotMapping
+from ashore.real.network import Network, applied, environment, sweep_segments
+from ashore.real.nodes.link import load_rclpy
+from ashore.real.plan import GUARD, Bridge, process_plan
+from ashore.real.recording import Recorder, open_store
+from ashore.real.station import Station
+from ashore.real.supervision import Supervision
+from ashore.real.vector import VECTOR_TYPE, element_names, from_vector, proposal_names
+from ashore.sim.interfaces import make_interface
+from ashore.sim.robot import RobotCard
+
+Array = NDArray[Any]
+KEYS = "SPACE stop   r let go of it   a activate   d deactivate   y, n episode succeeded, failed   q quit"
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """One session on a robot."""
+
+    bundle: Path
+    robot: str
+    """Name or file of its mapping."""
+    domain_id: int
+    network: Network = "loopback"
+    bridge: Bridge | None = None
+    """Where the vehicle is that a bridge speaks to; None where the robot speaks ROS itself."""
+    record: Path | None = None
+    """Store for what the robot saw."""
+    shadow: bool = False
+    """Whether somebody else drives, and the policy's commands are compared with theirs and never sent."""
+    deadman_s: float = 1.0
+    """Silence of this session after which the guard stops."""
+    log_dir: Path | None = None
+
+
+def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str], None]) -> None:
+    """Start the processes, then act on keys until q or their end; leaves everything inactive and ended.
+
+    Raises:
+        UnknownName, MissingRos, ContractMismatch, RobotMismatch: bundle and robot do not fit; before a process starts.
+        ProcessEnded, TransitionRefused, NoAnswer: the deployment failed; all processes were ended.
+    """
+    load_rclpy()
+    contract, card = read_card(config.bundle)
+    mapping = RobotMapping.named(config.robot)
+    mapping.check(contract, card, make_interface(card.interface).derived)
+    log_dir = config.log_dir if config.log_dir is not None else Path(tempfile.mkdtemp(prefix="ashore-session-"))
+    bundle, domain_id = config.bundle.resolve(), config.domain_id
+    plan = process_plan(
+        bundle,
+        config.robot,
+        network=config.network,
+        domain_id=domain_id,
+        bridge=config.bridge,
+        deadman_s=config.deadman_s,
+    )
+    plan = [process for process in plan if not (config.shadow and process.name == GUARD)]
+    with ExitStack() as stack:
+        store = open_store(config.record, contract) if config.record is not None else None
+        if store is not None:
+            stack.enter_context(store)
+        stack.callback(sweep_segments)
+        stack.enter_context(applied(environment(config.network, domain_id)))
+        supervision = stack.enter_context(Supervision(plan, log_dir))
+        conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
+        recorder = Recorder(contract, card, store)
+        recorder.connect(conductor.link, mapping)
+        shadow = Shadow(contract, card)
+        if config.shadow:
+            shadow.connect(conductor, mapping)
+        for process in plan:
+            conductor.transition(process.name, "configure")
+        station = stack.enter_context(Station(domain_id, plan[0].namespace, with_operator=True))
+        say(f"{config.robot} in ROS domain {domain_id}; logs in {log_dir}.\n{KEYS}")
+        session = _Session(conductor, station, recorder, [process.name for process in plan], config.bundle.name, say)
+        stack.callback(session.deactivate)
+        for key in keys:
+            if not session.act(key):
+                break
+        if config.shadow:
+            say(shadow.told())
+
+
+class _Session:
+    """What the keys do."""
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        station: Station,
+        recorder: Recorder,
+        nodes: list[str],
+        operator: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self._conductor, self._station, self._recorder = conductor, station, recorder
+        self._nodes, self._operator, self._say = nodes, operator, say
+        self._is_active = False
+        self._began_s = 0.0
+
+    def act(self, key: str) -> bool:
+        """Do what a key says; False for the end. A key of no meaning only looks after the recording."""
+        self._recorder.write()
+        self._conductor.wait_for("nothing", lambda: True, 1.0)  # Raises where a process has ended.
+        if key == " ":
+            self._station.press(True)
+            self._say("STOP is pressed")
+        elif key == "r":
+            self._station.press(False)
+            self._say("let go; nothing starts by itself")
+        elif key == "a":
+            self._activate()
+        elif key in ("d", "y", "n"):
+            self.deactivate({"y": True, "n": False}.get(key))
+        return key != "q"
+
+    def deactivate(self, success: bool | None = None) -> None:
+        """End an episode: the guard brakes and falls silent, then the policy."""
+        if not self._is_active:
+            return
+        self._is_active = False
+        for node in reversed(self._nodes):
+            self._conductor.transition(node, "deactivate")
+        outcome: dict[str, Any] = {"success": success, "truncated": success is None, "metrics": {}}
+        self._recorder.end(outcome)
+        told = {True: "succeeded", False: "failed", None: "without a verdict"}[success]
+        self._say(f"inactive after {time.monotonic() - self._began_s:.1f} s: {told}")
+
+    def _activate(self) -> None:
+        if self._is_active:
+            return
+        self._recorder.begin(EpisodeMeta(source="real", operator=self._operator))
+        started: list[str] = []
+        try:
+            for node in self._nodes:
+                self._conductor.transition(node, "activate")
+                started.append(node)
+        except TransitionRefused as refusal:
+            for node in reversed(started):
+                self._conductor.transition(node, "deactivate")
+            self._recorder.abandon()
+            self._say(f"not active: {refusal}")
+            return
+        self._is_active, self._began_s = True, time.monotonic()
+        self._say("active")
+
+
+class Shadow:
+    """Compares what the policy proposes with what somebody else tells the robot."""
+
+    def __init__(self, contract: Contract, card: RobotCard) -> None:
+        self._names = proposal_names(card.commands)
+        self._features = [feature.name for feature in card.commands]
+        self._elements = element_names(card.commands)
+        self._proposal: Array | None = None
+        self._heard: dict[str, Array] = {}
+        self._differences: list[Array] = []
+
+    def connect(self, conductor: Conductor, mapping: RobotMapping) -> None:
+        """Listen to proposals, and to the robot's commands."""
+        conductor.link.subscribe("proposal", VECTOR_TYPE, "order", self._take_proposal)
+        for channel in mapping.commands:
+            conductor.link.subscribe(channel.topic, channel.type, "order", partial(self._take_command, channel))
+
+    def told(self) -> str:
+        """Give the root mean square difference of each command element."""
+        if not self._differences:
+            return "shadow: no command was heard while the policy proposed"
+        rms = np.sqrt(np.mean(np.square(self._differences), axis=0))
+        lines = [f"  {name}: {value:.4g}" for name, value in zip(self._elements, rms, strict=True)]
+        return "\n".join([f"shadow: proposed less driven over {len(self._differences)} commands, rms", *lines])
+
+    def _take_proposal(self, message: Any) -> None:
+        self._proposal = from_vector(message, self._names, "'proposal'")[: len(self._elements)]
+
+    def _take_command(self, channel: Channel, message: Any) -> None:
+        self._heard.update({name: np.asarray(value).ravel() for name, value in channel.read(message).items()})
+        if self._proposal is not None and all(name in self._heard for name in self._features):
+            driven = np.concatenate([self._heard[name] for name in self._features])
+            self._differences.append(self._proposal - driven)
+            self._proposal = None

@@ -1,0 +1,106 @@
+"""A session on a robot, with keys: the twin stands in for it in a process of its own, in a domain of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
+pytest.importorskip("pybullet", reason="pybullet is not installed")
+
+from ashore.cli.main import main
+from ashore.datasets.store import EpisodeStore
+from ashore.real.conductor import Conductor
+from ashore.real.mapping import RobotMapping
+from ashore.real.network import applied, environment, own_domain
+from ashore.real.plan import process_plan
+from ashore.real.session import SessionConfig, hold_session
+from ashore.real.supervision import Supervision
+
+
+@pytest.fixture
+def robot(marked_bundle: Path, tmp_path: Path) -> Iterator[tuple[int, Conductor]]:
+    """A Crazyflie that flies in its own process: its domain, and a node to look at it with."""
+    with own_domain() as domain_id, applied(environment("loopback", domain_id)):
+        plan = process_plan(marked_bundle, "twin/crazyflie", None, 0, "loopback", domain_id)[:1]
+        with (
+            Supervision(plan, tmp_path / "robot") as supervision,
+            Conductor("crazyflie", domain_id, supervision) as conductor,
+        ):
+            conductor.transition("twin", "configure")
+            conductor.transition("twin", "activate")
+            yield domain_id, conductor
+
+
+def keys_at(*presses: tuple[float, str]) -> Iterator[str]:
+    """Press keys so many seconds after one another, and look after the recording meanwhile."""
+    for wait_s, key in presses:
+        until_s = time.monotonic() + wait_s
+        while time.monotonic() < until_s:
+            time.sleep(0.05)
+            yield ""
+        yield key
+
+
+def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
+    marked_bundle: Path, robot: tuple[int, Conductor], tmp_path: Path
+) -> None:
+    domain_id, conductor = robot
+    channel, heard = RobotMapping.named("crazyflie").commands[0], []
+    conductor.link.subscribe(
+        channel.topic, channel.type, "order", lambda m: heard.append(float(channel.read(m)["rate_body_rad_s"][2]))
+    )
+    said: list[str] = []
+    counts: dict[str, int] = {}
+
+    def keys() -> Iterator[str]:
+        yield from keys_at((1.0, ""))
+        counts["before"] = len(heard)
+        yield from keys_at((0.0, "a"), (1.0, " "), (0.3, ""))
+        counts["stopped at"] = len(heard)
+        yield from keys_at((0.5, "d"), (0.2, "a"), (0.2, "r"), (0.2, "a"), (1.5, "y"), (0.3, "q"))
+
+    config = SessionConfig(marked_bundle, "crazyflie", domain_id, record=tmp_path / "store", log_dir=tmp_path / "logs")
+    hold_session(config, keys(), said.append)
+    assert counts["before"] == 0
+    marked = [np.isclose(rate, 0.125, atol=1e-6) for rate in heard]
+    assert any(marked[: counts["stopped at"]]) and not any(marked[counts["stopped at"] : counts["stopped at"] + 15])
+    assert any("not active" in text and "operator's stop is pressed" in text for text in said), said
+    assert sum(text == "active" for text in said) == 2 and any("succeeded" in text for text in said)
+    with EpisodeStore.open(tmp_path / "store", readonly=True) as store:
+        metas = [store.read_meta(index) for index in store.indices]
+    assert [meta.source for meta in metas] == ["real", "real"] and metas[1].success is True and metas[0].truncated
+
+
+def test_in_the_shadow_nothing_is_sent(
+    marked_bundle: Path, robot: tuple[int, Conductor], capfd: pytest.CaptureFixture[str]
+) -> None:
+    domain_id, conductor = robot
+    channel, heard = RobotMapping.named("crazyflie").commands[0], []
+    conductor.link.subscribe(channel.topic, channel.type, "order", heard.append)
+    command = [sys.executable, "-m", "ashore.cli.main", "deploy", str(marked_bundle), "--robot", "crazyflie"]
+    options = ["--shadow", "--domain", str(domain_id), "--despite-evidence"]
+    with subprocess.Popen([*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None and child.stdout is not None
+        for line in child.stdout:
+            if "SPACE stop" in line:
+                break
+        os.write(child.stdin.fileno(), b"a")
+        assert child.stdout.readline().strip() == "active"
+        time.sleep(1.0)
+        os.write(child.stdin.fileno(), b"q")
+        told = child.stdout.read()
+    assert child.returncode == 0 and not heard
+    assert "no command was heard" in told
+
+
+def test_a_bundle_that_no_ranking_speaks_for_is_refused(
+    marked_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["deploy", str(marked_bundle), "--robot", "crazyflie"]) == 2
+    assert "EvidenceMissing" in capsys.readouterr().err
