@@ -27,7 +27,7 @@ from ashore.real.conductor import Conductor
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.network import applied, environment, own_domain, sweep_segments
 from ashore.real.parent import PARENT_KEY
-from ashore.real.plan import Process, process_plan
+from ashore.real.plan import NO_DEADMAN_S, Process, process_plan
 from ashore.real.station import Station
 from ashore.real.supervision import Supervision
 from ashore.real.vector import VECTOR_TYPE
@@ -72,7 +72,9 @@ class Judge:
 class Graph:
     """Twin, policy and guard, running; as a block, it ends them all."""
 
-    def __init__(self, bundle: Path, robot: str, log_dir: Path, relayed: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, bundle: Path, robot: str, log_dir: Path, relayed: tuple[str, ...] = (), deadman_s: float = NO_DEADMAN_S
+    ) -> None:
         """Take what runs.
 
         Args:
@@ -80,7 +82,9 @@ class Graph:
             robot: panda or crazyflie.
             log_dir: for the logs of the processes.
             relayed: topics between nodes that messages can be harmed on: of observations, or "proposal".
+            deadman_s: silence of an operator after which the guard stops; 0 needs none.
         """
+        self._deadman_s = deadman_s
         self.robot, self._bundle, self._log_dir, self._relayed = robot, bundle, log_dir, relayed
         self.mapping = RobotMapping.named(robot)
         self.card = read_card(bundle)[1]
@@ -96,7 +100,12 @@ class Graph:
             stack.enter_context(applied(environment("loopback", self.domain_id)))
             plan = [
                 self._remapped(each)
-                for each in process_plan(self._bundle, f"twin/{self.robot}", None, 0, "loopback", self.domain_id)
+                for each in process_plan(
+                    self._bundle,
+                    f"twin/{self.robot}",
+                    domain_id=self.domain_id,
+                    deadman_s=self._deadman_s,
+                )
             ]
             self.supervision = stack.enter_context(Supervision(plan, self._log_dir))
             if self._relayed:

@@ -24,10 +24,13 @@ def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(heading, justify="right" if is_numeric else "left", overflow="fold")
     for line in lines:
         table.add_row(*(figure(value) for value in line))
+    wide_console().print(table, markup=False, highlight=False)
+
+
+def wide_console() -> Console:
+    """Give the console of standard output, wide where it is a file or a pipe."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, PIPED_WIDTH))
-    console.print(table, markup=False, highlight=False)
+    return console if console.is_terminal else Console(width=max(console.width, PIPED_WIDTH))
 
 
 def figure(value: object) -> str:

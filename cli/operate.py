@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ashore.real.station import Station
 
+DEAF = "NOBODY HEARD IT: use the hardware's own stop. Is --robot right, and the guard configured?"
 KEYS = "SPACE stop   r let go of the stop   a activate   d deactivate   q quit"
 
 
@@ -46,11 +47,9 @@ class Operate:
         from ashore.cli.console import say
 
         if key == " ":
-            station.press(True)
-            say("STOP is pressed")
+            say("STOP is pressed" if station.press(True) else DEAF)
         elif key == "r":
-            station.press(False)
-            say("let go; nothing starts by itself")
+            say("let go; nothing starts by itself" if station.press(False) else DEAF)
         elif key == "a":
             say("active" if station.start() else "refused: look at `ashore status` and the nodes' logs")
         elif key == "d":

@@ -33,9 +33,9 @@ class Status:
 
     def run(self) -> int:
         """Listen, and show what is heard."""
-        from rich.console import Console
         from rich.live import Live
 
+        from ashore.cli.console import wide_console
         from ashore.real.network import applied, environment
         from ashore.real.station import Station, find_domain
 
@@ -45,7 +45,7 @@ class Status:
             while time.monotonic() < until_s and not (station.health() and not self.once):
                 time.sleep(0.05)
             if self.once:
-                Console().print(table_of(domain_id, station.health()))
+                wide_console().print(table_of(domain_id, station.health()))
             else:
                 with Live(table_of(domain_id, station.health()), refresh_per_second=2) as live:
                     try:

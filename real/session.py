@@ -31,6 +31,7 @@ from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
 
 Array = NDArray[Any]
+DEAF = "NOBODY HEARD IT: use the hardware's own stop."
 KEYS = "SPACE stop   r let go of it   a activate   d deactivate   y, n episode succeeded, failed   q quit"
 
 
@@ -124,11 +125,9 @@ class _Session:
         self._recorder.write()
         self._conductor.wait_for("nothing", lambda: True, 1.0)  # Raises where a process has ended.
         if key == " ":
-            self._station.press(True)
-            self._say("STOP is pressed")
+            self._say("STOP is pressed" if self._station.press(True) else DEAF)
         elif key == "r":
-            self._station.press(False)
-            self._say("let go; nothing starts by itself")
+            self._say("let go; nothing starts by itself" if self._station.press(False) else DEAF)
         elif key == "a":
             self._activate()
         elif key in ("d", "y", "n"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import threading
 import time
 from collections.abc import Mapping
@@ -14,12 +15,14 @@ from ashore.real.errors import NoNode, NothingRuns
 from ashore.real.health import Health, Listener
 from ashore.real.messages import message_class
 from ashore.real.network import running_domains
-from ashore.real.nodes.link import Link, load_rclpy
+from ashore.real.nodes.link import Link, load_rclpy, quality_profile
 from ashore.real.nodes.operation import ALIVE_HZ, ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STOP_TYPE
 
 ORDER = ("policy", "guard")
 """Of activation: the guard speaks last, and is silenced first."""
 ANSWER_S = 5.0
+HEARD_S = 5.0
+"""How long a guard has to hear of the stop, the time to find it included."""
 POLL_S = 0.05
 
 
@@ -60,7 +63,8 @@ class Station:
         self._node = rclpy.create_node("operator", namespace=self._namespace, context=self._context)
         self._listener = Listener(self._node)
         link = Link(self._node)
-        self._press = link.publisher(STOP_TOPIC, STOP_TYPE, "notice")
+        kind, quality = message_class(STOP_TYPE), quality_profile("notice")
+        self._stop = self._node.create_publisher(kind, STOP_TOPIC, quality)
         alive, sign = link.publisher(ALIVE_TOPIC, ALIVE_TYPE, "order"), message_class(ALIVE_TYPE)()
         executors = importlib.import_module("rclpy.executors")
         self._executor = executors.SingleThreadedExecutor(context=self._context)
@@ -85,9 +89,15 @@ class Station:
         now_s = time.monotonic()
         return {name: heard.now(now_s) for name, heard in sorted(self._listener.heard.items())}
 
-    def press(self, pressed: bool) -> None:
-        """Press the stop, which lasts, or let go of it, which starts nothing."""
-        self._press(message_class(STOP_TYPE)(data=pressed))
+    def press(self, pressed: bool) -> bool:
+        """Press the stop, which lasts, or let go of it, which starts nothing; says whether everybody has heard it."""
+        self._stop.publish(message_class(STOP_TYPE)(data=pressed))
+        until_s = time.monotonic() + HEARD_S
+        while time.monotonic() < until_s:
+            answer = self._call("std_srvs", "Trigger", "guard/pressed", until_s)
+            if answer is not None and json.loads(answer.message)["pressed"] is pressed:
+                return True
+        return False
 
     def start(self) -> bool:
         """Activate policy and guard; says whether both did."""
@@ -99,18 +109,25 @@ class Station:
         return all(ended)
 
     def _change(self, node: str, transition: str) -> bool:
-        services = importlib.import_module("lifecycle_msgs.srv")
-        client = self._node.create_client(services.ChangeState, f"{node}/change_state")
+        until_s = time.monotonic() + ANSWER_S
+        answer = self._call("lifecycle_msgs", "ChangeState", f"{node}/change_state", until_s, TRANSITIONS[transition])
+        if answer is None:
+            raise NoNode(node, self._namespace, sorted(self._listener.heard))
+        return bool(answer.success)
+
+    def _call(self, package: str, kind: str, name: str, until_s: float, transition: int | None = None) -> Any:
+        """Call a service; None where nobody answers in time."""
+        service = getattr(importlib.import_module(f"{package}.srv"), kind)
+        client, request = self._node.create_client(service, name), service.Request()
+        if transition is not None:
+            request.transition.id = transition
         try:
-            if not client.wait_for_service(timeout_sec=ANSWER_S):
-                raise NoNode(node, self._namespace, sorted(self._listener.heard))
-            request = services.ChangeState.Request()
-            request.transition.id = TRANSITIONS[transition]
-            future, until_s = client.call_async(request), time.monotonic() + ANSWER_S
+            if not client.wait_for_service(timeout_sec=max(0.0, until_s - time.monotonic())):
+                return None
+            future = client.call_async(request)
             while not future.done() and time.monotonic() < until_s:
-                time.sleep(POLL_S)
-            answer: Any = future.result() if future.done() else None
-            return answer is not None and bool(answer.success)
+                time.sleep(POLL_S / 10)
+            return future.result() if future.done() else None
         finally:
             self._node.destroy_client(client)
 

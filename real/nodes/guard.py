@@ -73,6 +73,7 @@ class GuardWork(Work):
         link.subscribe(STOP_TOPIC, STOP_TYPE, "notice", self._take_stop)
         link.subscribe(ALIVE_TOPIC, ALIVE_TYPE, "stream", self._take_alive)
         link.serve("guard/stop", self._stop)
+        link.serve("guard/pressed", lambda: Answer(True, {"pressed": self._is_pressed}))
         link.serve("guard/report", self._report)
         self._senses.connect(link)
         self._loop = Loop("guard", self._period_s, self.tick)
