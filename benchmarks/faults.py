@@ -60,6 +60,11 @@ def on_proposals(**faults: Any) -> Callable[[Graph], None]:
     return lambda graph: graph.harm({"proposal": Faults(**faults)})
 
 
+def pressed(graph: Graph) -> None:
+    """Press the operator's stop."""
+    graph.station.press(True)
+
+
 def signalled(node: str, number: int) -> Callable[[Graph], None]:
     """Send a signal to a process."""
     return lambda graph: graph.kill(node, number)
@@ -71,7 +76,7 @@ FAULTS = (
     Fault("policy frozen", signalled("policy", signal.SIGSTOP), within_ms=200.0, trials=50, is_final=True),
     Fault("guard killed", signalled("guard", signal.SIGKILL), within_ms=50.0, is_final=True),
     Fault("twin frozen", signalled("twin", signal.SIGSTOP), is_final=True),
-    Fault("stop pressed", lambda graph: graph.station.press(True), within_ms=50.0, trials=100),
+    Fault("stop pressed", pressed, within_ms=50.0, trials=100),
     Fault("proposals 300 ms late", on_proposals(delay_s=0.3), within_ms=200.0),
     Fault("proposals hold NaN", on_proposals(nan=True), within_ms=100.0),
     Fault("a second commander", on_proposals(second=True), within_ms=100.0),

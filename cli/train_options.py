@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 from ashore.cli.errors import BadOptions
 from ashore.datasets.errors import UnreadableFile, closest
-from ashore.datasets.plain_yaml import parse_yaml
+from ashore.datasets.plain_yaml import parse_yaml, settings_text
 
 if TYPE_CHECKING:
     from ashore.cli.train import Train
@@ -30,7 +30,7 @@ def with_config(cls: "type[Train]", arguments: Sequence[str]) -> "Train | None":
     import yaml
 
     try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(settings_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnreadableFile(path, "options of `ashore train`", str(error), "Give RUN/options.yaml.") from error
     hints = get_type_hints(cls)

@@ -205,7 +205,7 @@ class Contract:
                 raw[group] = tuple(_feature(Feature, item) for item in raw[group])
             raw["images"] = tuple(_feature(ImageFeature, item) for item in raw.get("images", ()))
             return cls(**raw)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise UnreadableFile(where, "a contract", str(error), "Export or collect it again.") from error
 
     @cached_property

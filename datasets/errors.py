@@ -25,6 +25,12 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in names) or "none"
 
 
+def printable(text: str, most: int = 2000) -> str:
+    """Give what a file says of itself so that a terminal can show it: no control characters, not without end."""
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text[:most])
+    return shown if len(text) <= most else f"{shown}... ({len(text) - most} characters more)"
+
+
 class UnknownName(AshoreError):
     """A name that is not in a registry."""
 

@@ -16,6 +16,9 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 NAMES = ("policy.onnx", "contract.json", "robot.json", "limits.json", "evidence.json", "card.md", "vectors.npz")
 MAX_BYTES = 512 * 1024 * 1024
+_END = struct.Struct("<4s4H2LH")
+"""How a zip file ends: signature, disks, entries here and in all, size and place of the list, size of a comment."""
+_MAX_LIST_BYTES = 64 * 1024
 
 
 def save_archive(path: Path, files: Mapping[str, bytes]) -> None:
@@ -57,6 +60,7 @@ def load_archive(path: Path) -> dict[str, bytes]:
         InvalidBundle: a byte is not what was written; names the file inside.
     """
     content = _content(path)
+    _check_end(path, content)
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             infos = archive.infolist()
@@ -84,6 +88,16 @@ def _content(path: Path) -> bytes:
         raise UnreadableFile(path, "a bundle", problem, way_out) from error
 
 
+def _check_end(path: Path, content: bytes) -> None:
+    """Refuse a list of files of another form before zipfile walks it: it could name millions."""
+    if len(content) < _END.size or not content.startswith(b"PK"):
+        raise UnreadableFile(path, "a bundle", "File is not a zip file", "Copy it again, or export the run again.")
+    signature, *_, size, _, n_comment = _END.unpack_from(content, len(content) - _END.size)
+    is_ours = signature == b"PK\x05\x06" and n_comment == 0 and size <= _MAX_LIST_BYTES
+    if not is_ours or content[-_END.size - 20 : -_END.size].startswith(b"PK\x06\x07"):
+        raise InvalidBundle(path, "the archive", "its list of files is not that of a bundle, or it was cut short")
+
+
 def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
         raise InvalidBundle(path, info.filename, "it is compressed")
@@ -100,7 +114,7 @@ def _check_manifest(path: Path, files: Mapping[str, bytes]) -> None:
         expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidBundle(path, MANIFEST, f"damaged ({error})") from error
-    if version != SCHEMA_VERSION:
+    if type(version) is not int or version != SCHEMA_VERSION:
         raise InvalidBundle(path, MANIFEST, f"schema version {version!r}, this ashore reads {SCHEMA_VERSION}")
     _check_names(path, set(expected), set(NAMES))
     for name in NAMES:

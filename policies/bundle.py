@@ -4,10 +4,13 @@ policy.ashore (zip): policy.onnx contract.json robot.json limits.json evidence.j
 """
 
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +19,15 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
 from ashore.datasets.errors import AshoreError
+from ashore.datasets.plain_json import parse_json
 from ashore.policies.archive import load_archive, save_archive
+from ashore.policies.card_scan import card_faults, contract_faults
 from ashore.policies.errors import InvalidBundle
 from ashore.policies.execution.limits import limit_faults
 from ashore.policies.graph_scan import graph_faults
+from ashore.policies.session import open_session, session_faults
+from ashore.policies.trial import Tried, try_graph
+from ashore.policies.tried import digest_of, is_known, remember
 from ashore.sim.robot import RobotCard
 
 if TYPE_CHECKING:
@@ -28,9 +36,25 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 HORIZONS = ("obs_horizon", "prediction_horizon", "action_horizon")
 MAX_VECTOR_BYTES = 64 * 1024 * 1024
+MAX_TEXT_BYTES = 8 * 1024 * 1024
 MAX_DRAWS = 101
 """Chunks of noise that a plan may use up: the longest sampler adds some in each of its 100 rows."""
 VECTORS = ("obs", "noise", "actions", "tolerance")
+_BROKEN = (
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What zipfile and numpy raise on a file that is not what they expect."""
 
 
 class BundlePlanner:
@@ -110,13 +134,24 @@ def read_evidence(path: Path | str) -> dict[str, Any]:
 
 def _planner(path: Path, files: Mapping[str, bytes]) -> BundlePlanner:
     contract, card = _described(path, files)
-    session = _session(path, files["policy.onnx"])
-    horizons = _horizons(path, session)
-    horizons["noise_horizon"] = _noise_horizon(path, session, horizons["prediction_horizon"])
-    _check_shapes(path, session, contract, horizons)
+    evidence = _json(path, "evidence.json", files)
+    graph, vectors = files["policy.onnx"], _vectors(path, files["vectors.npz"])
+    faults = graph_faults(graph)
+    if faults:
+        raise InvalidBundle(path, "policy.onnx", "; ".join(faults))
+    digest = digest_of(graph, files["vectors.npz"])
+    tried = None if is_known(digest) else try_graph(graph, vectors["obs"], vectors["noise"])
+    if tried is not None and not tried.is_opened:
+        raise InvalidBundle(path, "policy.onnx", f"ONNX Runtime cannot open it ({tried.problem})")
+    session = _session(path, graph)
+    try:
+        horizons = _fitting(path, session, contract)
+    except UnicodeDecodeError as error:
+        raise InvalidBundle(path, "policy.onnx", f"its names are no text ({error})") from error
     planner = BundlePlanner(session, contract, card, horizons)
-    planner.evidence = _json(path, "evidence.json", files)
-    _check_vectors(path, planner, files["vectors.npz"])
+    planner.evidence = evidence
+    _check_vectors(path, planner, vectors, tried)
+    remember(digest)
     return planner
 
 
@@ -124,14 +159,19 @@ def _described(path: Path, files: Mapping[str, bytes]) -> tuple[Contract, RobotC
     for name in ("contract.json", "robot.json", "limits.json"):
         if name not in files:
             raise InvalidBundle(path, name, "missing")
+    for name in ("contract.json", "robot.json"):
+        _json(path, name, files)
     try:
         contract = Contract.from_json(_text(path, "contract.json", files), "contract.json")
+        faults = contract_faults(contract)
     except AshoreError as error:
         raise InvalidBundle(path, "contract.json", str(error)) from error
+    if faults:
+        raise InvalidBundle(path, "contract.json", "; ".join(faults))
     try:
         card = RobotCard.from_json(_text(path, "robot.json", files), "robot.json")
-        faults = limit_faults(card)
-    except (AshoreError, TypeError, AttributeError) as error:
+        faults = limit_faults(card) or card_faults(contract, card)
+    except (AshoreError, TypeError, AttributeError, OverflowError) as error:
         raise InvalidBundle(path, "robot.json", str(error)) from error
     if faults:
         raise InvalidBundle(path, "robot.json", "; ".join(faults))
@@ -142,23 +182,19 @@ def _described(path: Path, files: Mapping[str, bytes]) -> tuple[Contract, RobotC
     return contract, card
 
 
-def _session(path: Path, content: bytes) -> "InferenceSession":
-    """Open a graph from memory, on one thread that sleeps while it waits."""
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as faults_of_runtime
-
-    faults = graph_faults(content)
-    if faults:
-        raise InvalidBundle(path, "policy.onnx", "; ".join(faults))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 4
-    known = ("Fail", "InvalidGraph", "InvalidProtobuf", "InvalidArgument", "NotImplemented", "RuntimeException")
+def _session(path: Path, graph: bytes) -> "InferenceSession":
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except tuple(getattr(faults_of_runtime, name) for name in known) as error:
+        return open_session(graph)
+    except session_faults() as error:
         raise InvalidBundle(path, "policy.onnx", f"ONNX Runtime cannot open it ({error})") from error
+
+
+def _fitting(path: Path, session: "InferenceSession", contract: Contract) -> dict[str, int]:
+    """Give the graph's horizons, after its inputs and outputs were compared with them and the contract."""
+    horizons = _horizons(path, session)
+    horizons["noise_horizon"] = _noise_horizon(path, session, horizons["prediction_horizon"])
+    _check_shapes(path, session, contract, horizons)
+    return horizons
 
 
 def _horizons(path: Path, session: "InferenceSession") -> dict[str, int]:
@@ -197,11 +233,13 @@ def _check_shapes(path: Path, session: "InferenceSession", contract: Contract, h
             raise InvalidBundle(path, "policy.onnx", problem)
 
 
-def _check_vectors(path: Path, planner: BundlePlanner, content: bytes) -> None:
-    """Run the graph on the exporter's inputs: this machine must compute what the trained policy computed."""
-    vectors = _vectors(path, content)
+def _check_vectors(path: Path, planner: BundlePlanner, vectors: Mapping[str, Array], tried: Tried | None) -> None:
+    """Compare with the exporter's outputs: this machine must compute what the trained policy computed.
+
+    A graph that was tried before is run here; of another one, what it gave when it was tried is looked at.
+    """
     chunk = (planner.prediction_horizon, planner.contract.action_width)
-    n = len(vectors["obs"])
+    n = len(vectors["obs"]) if vectors["obs"].ndim else 0
     shapes = {
         "obs": (n, planner.obs_horizon, planner.contract.observation_width),
         "noise": (n, *planner.noise_shape),
@@ -211,9 +249,14 @@ def _check_vectors(path: Path, planner: BundlePlanner, content: bytes) -> None:
     for name, shape in shapes.items():
         if n == 0 or vectors[name].shape != shape or not np.all(np.isfinite(vectors[name])):
             raise InvalidBundle(path, "vectors.npz", f"{name} has shape {vectors[name].shape}, expected finite {shape}")
-    difference = np.abs(planner.plan(vectors["obs"], vectors["noise"]) - vectors["actions"]) / vectors[
-        "tolerance"
-    ].clip(1e-12)
+    if tried is None:
+        tried = Tried(True, planner.plan(vectors["obs"], vectors["noise"]), "")
+    if tried.actions is None or tried.actions.shape != vectors["actions"].shape:
+        problem = (
+            tried.problem or f"it gives actions of shape {tried.actions.shape if tried.actions is not None else ()}"
+        )
+        raise InvalidBundle(path, "policy.onnx", f"it cannot be run on the exporter's vectors ({problem})")
+    difference = np.abs(tried.actions - vectors["actions"]) / vectors["tolerance"].clip(1e-12)
     if not difference.max() <= 1.0:
         problem = f"the graph is {difference.max():.1f} tolerances away from the exporter's vectors on this machine"
         raise InvalidBundle(path, "policy.onnx", problem)
@@ -222,15 +265,35 @@ def _check_vectors(path: Path, planner: BundlePlanner, content: bytes) -> None:
 def _vectors(path: Path, content: bytes) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MAX_VECTOR_BYTES:
-                raise InvalidBundle(path, "vectors.npz", f"larger than {MAX_VECTOR_BYTES} bytes")
-        with np.load(BytesIO(content), allow_pickle=False) as arrays:
-            return {name: np.asarray(arrays[name], np.float32) for name in VECTORS}
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise InvalidBundle(path, "vectors.npz", str(error)) from error
+            infos = archive.infolist()
+            if sorted(info.filename for info in infos) != sorted(f"{name}.npy" for name in VECTORS):
+                raise ValueError(f"it holds other arrays than {', '.join(VECTORS)}")
+            if sum(info.file_size for info in infos) > MAX_VECTOR_BYTES:
+                raise ValueError(f"larger than {MAX_VECTOR_BYTES} bytes")
+            return {name: _array(archive.read(f"{name}.npy")) for name in VECTORS}
+    except _BROKEN as error:
+        raise InvalidBundle(path, "vectors.npz", str(error) or type(error).__name__) from error
+
+
+def _array(content: bytes) -> Array:
+    """Read a .npy file of floating-point numbers; nothing is reserved or decoded that its bytes do not hold."""
+    stream = BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"an array in version {version} of its format")
+    shape, is_column_major, dtype = np.lib.format.read_array_header_1_0(stream)
+    rest = memoryview(content)[stream.tell() :]
+    if dtype.kind != "f" or dtype.itemsize not in (4, 8):
+        raise ValueError(f"Object arrays and the like are refused; found {dtype}")
+    if any(side < 0 for side in shape) or prod(shape) * dtype.itemsize != len(rest):
+        raise ValueError(f"an array of shape {shape} in {len(rest)} bytes")
+    values = np.frombuffer(rest, dtype).reshape(shape, order="F" if is_column_major else "C")
+    return np.ascontiguousarray(values, np.float32).reshape(shape)
 
 
 def _text(path: Path, name: str, files: Mapping[str, bytes]) -> str:
+    if len(files[name]) > MAX_TEXT_BYTES:
+        raise InvalidBundle(path, name, f"{len(files[name])} bytes, more than {MAX_TEXT_BYTES}")
     try:
         return files[name].decode()
     except UnicodeDecodeError as error:
@@ -239,8 +302,8 @@ def _text(path: Path, name: str, files: Mapping[str, bytes]) -> str:
 
 def _json(path: Path, name: str, files: Mapping[str, bytes]) -> dict[str, Any]:
     try:
-        found = json.loads(_text(path, name, files))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(_text(path, name, files))
+    except ValueError as error:
         raise InvalidBundle(path, name, str(error)) from error
     if not isinstance(found, dict):
         raise InvalidBundle(path, name, "not a JSON object")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ashore.datasets.errors import AshoreError
+from ashore.datasets.errors import AshoreError, printable
 
 
 class InvalidEncoding(AshoreError):
@@ -186,8 +186,8 @@ class InvalidBundle(AshoreError):
 
     def __init__(self, path: Path | str, file: str, problem: str) -> None:
         super().__init__(
-            f"{path} cannot be used: {file}: {problem}. Expected a bundle exactly as `ashore export` wrote it. "
-            "Copy it again, or export the run again."
+            f"{path} cannot be used: {printable(file)}: {printable(problem)}. Expected a bundle exactly as "
+            "`ashore export` wrote it. Copy it again, or export the run again."
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ashore.datasets.errors import AshoreError, quoted
+from ashore.datasets.errors import AshoreError, printable, quoted
 
 
 class MissingRos(AshoreError):
@@ -72,7 +72,7 @@ class InvalidMapping(AshoreError):
     """A robot's mapping file that contradicts itself; lists every fault."""
 
     def __init__(self, path: Path | str, faults: Sequence[str]) -> None:
-        lines = "\n".join(f"  {fault}" for fault in faults)
+        lines = "\n".join(f"  {printable(fault)}" for fault in faults)
         super().__init__(f"the mapping {path} has {len(faults)} fault(s):\n{lines}\nCorrect these keys.")
 
 
@@ -111,6 +111,17 @@ class ProcessEnded(AshoreError):
         super().__init__(
             f"the process {name!r} {how} during the deployment; all others were stopped. "
             f"Its log is {log_path}; the last lines:\n{tail or '  (empty)'}"
+        )
+
+
+class SecurityNotEnforced(AshoreError):
+    """ROS 2's security is switched on in a way that lets nodes without keys run all the same."""
+
+    def __init__(self, strategy: str | None) -> None:
+        super().__init__(
+            f"ROS_SECURITY_ENABLE is true and ROS_SECURITY_STRATEGY is {strategy!r}. Expected 'Enforce': with any "
+            "other value a node without keys runs unsecured. Set ROS_SECURITY_STRATEGY=Enforce, with the keys in "
+            "ROS_SECURITY_KEYSTORE, or unset ROS_SECURITY_ENABLE."
         )
 
 

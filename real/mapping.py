@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract, Difference, Feature
 from ashore.datasets.errors import ContractMismatch, UnknownName, UnreadableFile, closest, quoted
-from ashore.datasets.plain_yaml import parse_yaml
+from ashore.datasets.plain_yaml import parse_yaml, settings_text
 from ashore.real.errors import InvalidMapping, InvalidMessage, RobotMismatch
 from ashore.real.messages import MESSAGES, UNSTAMPED, Field, new_message
 from ashore.sim.robot import RobotCard
 
 Array = NDArray[Any]
+SCALES = (1e-6, 1e6)
+"""What the guard let pass is divided by the scale: a tiny one would make anything of it."""
 ROBOTS_DIR = Path(__file__).resolve().parent / "robots"
 CHANNEL_KEYS = ("type", "frame_id", "rate_hz", "reach_s", "features")
 BINDING_KEYS = ("field", "names", "scale")
@@ -125,7 +127,7 @@ class RobotMapping:
             InvalidMapping: unknown keys, types or fields; lists every fault.
         """
         try:
-            raw = parse_yaml(path.read_text(encoding="utf-8"))
+            raw = parse_yaml(settings_text(path))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UnreadableFile(
                 path, "a robot's mapping in YAML", str(error), "See real/robots/ for examples."
@@ -282,8 +284,9 @@ def _binding_faults(where: str, raw: Any, fields: Mapping[str, Field]) -> list[s
         found.append(
             f"{where}.names: " + ("not for this field; remove it" if names else "missing; one name an element")
         )
-    if not (_is_number(scale) and scale != 0):
-        found.append(f"{where}.scale: {scale!r}; expected a number other than 0")
+    if not (_is_number(scale) and SCALES[0] <= abs(scale) <= SCALES[1]):
+        expected = f"expected a number other than 0, of a size from {SCALES[0]:g} to {SCALES[1]:g}"
+        found.append(f"{where}.scale: {scale!r}; {expected}")
     return found
 
 

@@ -9,20 +9,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+from xml.etree import ElementTree
 
-from ashore.real.errors import NoFreeDomain, OpenToNetwork
+from ashore.datasets.errors import UnreadableFile
+from ashore.real.errors import NoFreeDomain, OpenToNetwork, SecurityNotEnforced
 
 Network = Literal["loopback", "ambient"]
 """loopback: shared memory alone, no socket at all; ambient: as the caller's environment says, for `ros2 launch`."""
 LOOPBACK = {"FASTDDS_BUILTIN_TRANSPORTS": "SHM", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT"}
 """Measured with ss: no UDP or TCP socket; LOCALHOST as range would bring UDP on 0.0.0.0 back."""
+PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+"""The caller's XML file of transports, under its new and its old name."""
 UNWANTED = (
-    "FASTDDS_DEFAULT_PROFILES_FILE",
-    "FASTRTPS_DEFAULT_PROFILES_FILE",
+    *PROFILES,
     "ROS_STATIC_PEERS",
     "ROS_DISCOVERY_SERVER",
 )
 """Settings of the caller that would open sockets again."""
+PROTOCOLS = ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6")
 NETWORK_KEY = "ASHORE_NETWORK"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # Where the system keeps it; nothing is made here.
 SEGMENT = re.compile(r"fastdds_[0-9a-f]{16}")
@@ -31,10 +35,18 @@ DOMAINS = range(1, 102)
 
 
 def environment(network: Network, domain_id: int | None) -> dict[str, str]:
-    """Give the environment variables of every process of a deployment."""
+    """Give the environment variables of every process of a deployment.
+
+    Raises:
+        SecurityNotEnforced: the caller switched security on, but not for everybody.
+        UnreadableFile: the caller's transports are asked for, and their file is missing or no XML.
+    """
+    check_security()
     settings: dict[str, str] = {NETWORK_KEY: network}
     if network == "loopback":
         settings |= LOOPBACK
+    else:
+        check_profiles()
     if domain_id is not None:
         settings["ROS_DOMAIN_ID"] = str(domain_id)
     return settings
@@ -117,23 +129,58 @@ def sweep_segments(folder: Path = SHARED_MEMORY) -> int:
     return removed
 
 
+def check_security() -> None:
+    """Check that whoever switched ROS 2's security on gets it.
+
+    Raises:
+        SecurityNotEnforced: a node without keys would run unsecured.
+    """
+    strategy = os.environ.get("ROS_SECURITY_STRATEGY")
+    if os.environ.get("ROS_SECURITY_ENABLE") == "true" and strategy != "Enforce":
+        raise SecurityNotEnforced(strategy)
+
+
+def check_profiles() -> None:
+    """Check that the file of transports that the environment names, if any, is there and is XML.
+
+    Without it the middleware says so on one line and opens sockets on every interface.
+
+    Raises:
+        UnreadableFile: names the file.
+    """
+    for name in PROFILES:
+        path = os.environ.get(name)
+        if path is None:
+            continue
+        try:
+            ElementTree.parse(path)  # noqa: S314  # The middleware reads the same file.
+        except (OSError, ElementTree.ParseError) as error:
+            expected = f"the XML profiles of Fast DDS that {name} names"
+            raise UnreadableFile(path, expected, str(error), f"Correct or unset {name}.") from error
+
+
 def check_loopback() -> None:
-    """Check that this process holds no socket beyond this host, if its environment asks for that.
+    """Check that this process is as closed as its environment asks for: on loopback, no socket beyond this host.
 
     Raises:
         OpenToNetwork: names the sockets.
+        SecurityNotEnforced: see check_security.
+        UnreadableFile: the file that would close it is missing or no XML.
     """
-    if os.environ.get(NETWORK_KEY) == "loopback":
-        found = open_sockets()
-        if found:
-            raise OpenToNetwork(found)
+    check_security()
+    if os.environ.get(NETWORK_KEY) != "loopback":
+        check_profiles()
+        return
+    found = open_sockets()
+    if found:
+        raise OpenToNetwork(found)
 
 
 def open_sockets() -> list[str]:
-    """List this process's TCP and UDP sockets that are bound to anything but loopback, as protocol address:port."""
+    """List this process's IP sockets that are bound to anything but loopback, as protocol address:port."""
     own = {_inode(path) for path in Path("/proc/self/fd").iterdir()} - {None}
     found = []
-    for protocol in ("tcp", "tcp6", "udp", "udp6"):
+    for protocol in PROTOCOLS:
         table = Path("/proc/self/net") / protocol
         for line in table.read_text().splitlines()[1:] if table.exists() else ():
             columns = line.split()

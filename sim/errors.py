@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ashore.datasets.errors import AshoreError, closest, quoted
+from ashore.datasets.errors import AshoreError, closest, printable, quoted
 
 
 class UnsupportedModel(AshoreError):
@@ -18,7 +18,7 @@ class InvalidProfile(AshoreError):
     """A reality profile that breaks its schema or fits another robot; lists every fault."""
 
     def __init__(self, where: Path | str, faults: Sequence[str]) -> None:
-        lines = "\n".join(f"  {fault}" for fault in faults)
+        lines = "\n".join(f"  {printable(fault)}" for fault in faults)
         super().__init__(
             f"reality profile {where} has {len(faults)} fault(s):\n{lines}\n"
             "The fields are described in sim/twin/profile.py and in the profiles that ship in sim/twin/profiles."

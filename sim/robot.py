@@ -92,7 +92,7 @@ class RobotCard:
             raw["commands"] = tuple(Feature(**{k: _tuples(v) for k, v in item.items()}) for item in raw["commands"])
             raw["limits"] = CommandLimits(**{k: _tuples(v) for k, v in raw["limits"].items()})
             return cls(**raw)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise UnreadableFile(where, "a robot card", str(error), "Export the bundle again.") from error
 
 

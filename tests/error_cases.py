@@ -99,6 +99,7 @@ CASES: tuple[AshoreError, ...] = (
     real.NothingRuns([3, 7]),
     real.NoNode("guard", "panda", ["crazyflie/guard"]),
     real.ProcessEnded("guard", -9, Path("logs/guard.log"), "  the last line"),
+    real.SecurityNotEnforced("Permissive"),
     real.TransitionRefused("policy", "configure", "  the bundle is damaged"),
     real.NoAnswer("twin/reset", 5.0, Path("logs")),
     real.OpenToNetwork(["udp 0.0.0.0:7400"]),

@@ -27,6 +27,15 @@ def test_the_readme_names_only_targets_and_commands_that_exist() -> None:
     assert set(re.findall(r"^ashore ([a-z]+)", text, re.MULTILINE)) <= set(COMMANDS)
 
 
+def test_the_pages_name_only_commands_and_files_that_exist() -> None:
+    for path in (ROOT / "docs").glob("*.md"):
+        text = path.read_text()
+        named = re.findall(r"(?:^ {4}|`)(?:sudo )?ashore ([a-z]+)", text, re.MULTILINE)
+        assert set(named) <= set(COMMANDS), f"{path.name}: {sorted(set(named) - set(COMMANDS))}"
+        files = re.findall(r"`((?:launch|tests|real|policies|sim|datasets|docs)/[^`\s*{]+\.[a-z]+)`", text)
+        assert not [name for name in files if not (ROOT / name).exists()], path.name
+
+
 def test_help_texts_name_only_commands_and_options_that_exist() -> None:
     for path in (ROOT / "cli").glob("*.py"):
         for name in re.findall(r"^ {6}ashore ([a-z]+)", path.read_text(), re.MULTILINE):

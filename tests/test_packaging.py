@@ -110,6 +110,12 @@ def test_package_xml_and_pyproject_tell_one_version() -> None:
     assert package.findtext("version") == project["version"]
 
 
+@pytest.mark.parametrize("folder", ["container", "systemd"])
+def test_what_a_robots_computer_needs_comes_with_the_wheel(prefix: Path, folder: str) -> None:
+    installed = {path.name: path.read_bytes() for path in (prefix / "share/ashore" / folder).iterdir()}
+    assert installed == {path.name: path.read_bytes() for path in (ROOT / "launch" / folder).iterdir()} != {}
+
+
 def test_the_lock_holds_every_dependency_but_torch_and_names_no_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]

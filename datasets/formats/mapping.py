@@ -30,7 +30,7 @@ from ashore.datasets.episode import SOURCES, Source
 from ashore.datasets.errors import UnreadableFile, closest, quoted
 from ashore.datasets.features import CODECS, Codec
 from ashore.datasets.formats import UNKNOWN
-from ashore.datasets.plain_yaml import parse_yaml
+from ashore.datasets.plain_yaml import parse_yaml, settings_text
 
 Group = Literal["observations", "actions", "none"]
 GROUPS: tuple[Group, ...] = get_args(Group)
@@ -95,7 +95,7 @@ def load_mapping(path: Path | None) -> Mapping:
     if path is None:
         return Mapping()
     try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(settings_text(path))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UnreadableFile(path, _EXPECTED, " ".join(str(error).split()), _WAY_OUT) from error
     raw = {} if raw is None else raw

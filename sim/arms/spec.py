@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 import yaml
 
 from ashore.datasets.errors import UnreadableFile, closest, quoted
-from ashore.datasets.plain_yaml import parse_yaml
+from ashore.datasets.plain_yaml import parse_yaml, settings_text
 from ashore.sim.errors import InvalidRobotFile
 
 
@@ -95,7 +95,7 @@ def read_arm_spec(path: Path) -> ArmSpec:
     """
     expected = "an arm's file: a YAML mapping of names to values"
     try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(settings_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnreadableFile(path, expected, str(error), "Correct the path, or the YAML there.") from error
     faults: list[str] = []

@@ -20,7 +20,7 @@ from typing import Any, get_args
 import yaml
 
 from ashore.datasets.errors import UnreadableFile, closest, quoted
-from ashore.datasets.plain_yaml import parse_yaml
+from ashore.datasets.plain_yaml import parse_yaml, settings_text
 from ashore.sim.errors import InvalidRandomization
 from ashore.sim.randomization import LEVELS, Correlated, Group, How, Parameter, Randomization, Target
 from ashore.sim.randomization.distributions import DISTRIBUTIONS
@@ -49,7 +49,7 @@ def load_randomization(path: Path, task: Task) -> Randomization:
     """
     expected = "a randomization: a YAML mapping of names to values"
     try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(settings_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnreadableFile(path, expected, str(error), "Correct the path, or the YAML there.") from error
     if not isinstance(raw, dict):

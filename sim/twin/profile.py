@@ -32,7 +32,7 @@ from typing import Any, Self
 import yaml
 
 from ashore.datasets.errors import UnknownName, UnreadableFile, closest, quoted
-from ashore.datasets.plain_yaml import parse_yaml
+from ashore.datasets.plain_yaml import parse_yaml, settings_text
 from ashore.sim.errors import InvalidProfile
 
 PROFILE_FOLDER = Path(__file__).parent / "profiles"
@@ -149,7 +149,7 @@ def load_profile(name_or_path: str | Path) -> RealityProfile:
             raise UnknownName("reality profile", str(name_or_path), profile_names())
         path = PROFILE_FOLDER / f"{name_or_path}.yaml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = settings_text(path)
     except (OSError, UnicodeDecodeError) as error:
         way_out = f"Give a path that exists, or one of {quoted(profile_names())}."
         raise UnreadableFile(path, "a reality profile", str(error), way_out) from error

@@ -1,5 +1,6 @@
 """Settings in YAML: read as plain data; what is ambiguous or could grow without end is refused, in every reader."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,11 @@ BAD = {
     "bomb": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
     "object": "!!python/object/apply:os.getcwd []",
     "date": "a: 2026-99-99",
+    "merge": "a: 1\n<<: {a: 2}",
+    "more digits than python reads": "a: " + "9" * 5000,
+    "custom tag": "a: !mine 1",
+    "python name": "a: !!python/name:os.system",
+    "key that is a list": "? [a]\n: 1",
     "text": "a: [1",
 }
 READERS: dict[str, Callable[[Path], object]] = {
@@ -37,6 +43,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 def test_plain_data_is_read_as_it_stands() -> None:
     assert parse_yaml("a: {b: [1, 2.5, x, null, true]}") == {"a": {"b": [1, 2.5, "x", None, True]}}
     assert parse_yaml(b"") is None
+    assert parse_yaml(f"[1{'0' * 400}, -1{'0' * 400}, 1.0e+400]") == [math.inf, -math.inf, math.inf]
     deepest = "[" * (DEEPEST - 1) + "1" + "]" * (DEEPEST - 1)
     assert str(parse_yaml(deepest)) == deepest
 

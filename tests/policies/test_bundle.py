@@ -19,6 +19,7 @@ from ashore.datasets.errors import StorageFailed, UnreadableFile
 from ashore.policies.bundle import load_bundle, read_card, read_evidence, write_bundle
 from ashore.policies.errors import InvalidBundle
 from ashore.policies.graph_scan import graph_faults
+from ashore.policies.trial import try_graph
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,31 @@ def test_what_was_written_plans(bundle: Path) -> None:
     obs, noise = np.ones((5, TO, WIDTH)), np.ones((5, TP, WIDTH))
     assert planner.plan(obs, noise) == pytest.approx(np.full((5, TP, WIDTH), 1.1))
     assert read_card(bundle) == (CONTRACT, CARD) and read_evidence(bundle) == {}
+
+
+def test_a_graph_is_tried_once_and_anew_where_anything_of_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASHORE_CACHE", str(tmp_path / "cache"))
+    path = write_bundle(tmp_path / "policy.ashore", contents())
+    tries: list[bytes] = []
+
+    def counting(graph: bytes, obs: np.ndarray, noise: np.ndarray) -> object:
+        tries.append(graph)
+        return try_graph(graph, obs, noise)
+
+    monkeypatch.setattr("ashore.policies.bundle.try_graph", counting)
+    load_bundle(path)
+    assert not tries
+    other = contents(**{"vectors.npz": vectors(obs=np.full((4, TO, WIDTH), 0.5, np.float32))})
+    with pytest.raises(InvalidBundle, match="tolerances away"):
+        write_bundle(tmp_path / "other.ashore", other)
+    with pytest.raises(InvalidBundle, match="tolerances away"):
+        write_bundle(tmp_path / "other.ashore", other)
+    assert len(tries) == 2  # What did not do well is not remembered.
+    monkeypatch.setenv("ASHORE_CACHE", "/proc/nowhere")
+    load_bundle(path)
+    assert len(tries) == 3
 
 
 def test_writing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path: Path, bundle: Path) -> None:

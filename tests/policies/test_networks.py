@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ashore.datasets.errors import UnknownName
 from ashore.policies.errors import InvalidConfig
+from ashore.policies.graph_scan import graph_faults
 from ashore.policies.networks.act import ACTConfig, ACTNetwork
 from ashore.policies.networks.activation import mish
 from ashore.policies.networks.convolution import Convolution, Upsampling
@@ -196,7 +197,9 @@ def export(network: nn.Module, example: dict[str, Tensor]) -> onnxruntime.Infere
             verbose=False,
         )
     assert program is not None and program.model_proto.opset_import[0].version == 20
-    return onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    graph = program.model_proto.SerializeToString()
+    assert graph_faults(graph) == []
+    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize(
