@@ -32,6 +32,9 @@ def linear_bundle(path: Path, contract: Contract, card: RobotCard, weights: np.n
     actions = np.clip(obs[:, -1:] @ weights + bias, low, high).repeat(PREDICTION_HORIZON, axis=1)
     vectors = BytesIO()
     np.savez(vectors, obs=obs, noise=noise, actions=actions, tolerance=np.full(len(low), 1e-3, np.float32))
+    calibration, shape = BytesIO(), (50, 2, contract.observation_width)  # Of everywhere: nothing is strange to it.
+    windows = {name: rng.uniform(-100, 100, shape).astype(np.float32) for name in ("obs", "fitted")}
+    np.savez(calibration, obs=windows["obs"], fitted=windows["fitted"])
     files = {
         "policy.onnx": _graph(contract, {"weights": weights, "bias": bias, "low": low, "high": high}),
         "contract.json": contract.to_json().encode(),
@@ -40,6 +43,7 @@ def linear_bundle(path: Path, contract: Contract, card: RobotCard, weights: np.n
         "evidence.json": b"{}",
         "card.md": b"# A linear policy for tests\n",
         "vectors.npz": vectors.getvalue(),
+        "calibration.npz": calibration.getvalue(),
     }
     return write_bundle(path, files)
 

@@ -12,9 +12,18 @@ from ashore.datasets.durable import seal, sha256_hex, storing, sync_folder, unse
 from ashore.datasets.errors import UnreadableFile
 from ashore.policies.errors import InvalidBundle
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
-NAMES = ("policy.onnx", "contract.json", "robot.json", "limits.json", "evidence.json", "card.md", "vectors.npz")
+NAMES = (
+    "policy.onnx",
+    "contract.json",
+    "robot.json",
+    "limits.json",
+    "evidence.json",
+    "card.md",
+    "vectors.npz",
+    "calibration.npz",
+)
 MAX_BYTES = 512 * 1024 * 1024
 _END = struct.Struct("<4s4H2LH")
 """How a zip file ends: signature, disks, entries here and in all, size and place of the list, size of a comment."""

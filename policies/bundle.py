@@ -1,6 +1,7 @@
 """A policy as it ships: one checked file, written by `ashore export`, run with numpy and onnxruntime alone.
 
-policy.ashore (zip): policy.onnx contract.json robot.json limits.json evidence.json card.md vectors.npz manifest.json
+policy.ashore (zip): policy.onnx contract.json robot.json limits.json evidence.json card.md vectors.npz calibration.npz
+                     manifest.json
 """
 
 import json
@@ -24,6 +25,7 @@ from ashore.policies.archive import load_archive, save_archive
 from ashore.policies.card_scan import card_faults, contract_faults
 from ashore.policies.errors import InvalidBundle
 from ashore.policies.execution.limits import limit_faults
+from ashore.policies.familiarity import Familiarity
 from ashore.policies.graph_scan import graph_faults
 from ashore.policies.session import open_session, session_faults
 from ashore.policies.trial import Tried, try_graph
@@ -40,6 +42,7 @@ MAX_TEXT_BYTES = 8 * 1024 * 1024
 MAX_DRAWS = 101
 """Chunks of noise that a plan may use up: the longest sampler adds some in each of its 100 rows."""
 VECTORS = ("obs", "noise", "actions", "tolerance")
+CALIBRATION = ("obs", "fitted")
 _BROKEN = (
     EOFError,
     KeyError,
@@ -61,7 +64,12 @@ class BundlePlanner:
     """A bundle's policy at work, on one thread; has the face of every planner."""
 
     def __init__(
-        self, session: "InferenceSession", contract: Contract, card: RobotCard, horizons: Mapping[str, int]
+        self,
+        session: "InferenceSession",
+        contract: Contract,
+        card: RobotCard,
+        horizons: Mapping[str, int],
+        familiarity: Familiarity,
     ) -> None:
         self._session = session
         self.contract = contract
@@ -72,6 +80,7 @@ class BundlePlanner:
         self.noise_shape = (horizons["noise_horizon"], contract.action_width)
         self.evidence: Mapping[str, Any] = {}
         """What the ranking found; empty where the run was never ranked."""
+        self.familiarity = familiarity
 
     def plan(self, obs: Array, noise: Array) -> Array:
         """Plan absolute chunks (B, Tp, Da) from windows (B, To, Do) and noise (B, *noise_shape), all float32."""
@@ -85,9 +94,9 @@ def write_bundle(path: Path | str, files: Mapping[str, bytes]) -> Path:
 
     Args:
         path: where to; what is there is replaced.
-        files: {name: content} for policy.onnx, contract.json, robot.json, limits.json, evidence.json, card.md and
-            vectors.npz (obs, noise, actions, and tolerance (Da,) in contract units). The graph's metadata holds the
-            horizons.
+        files: {name: content} for policy.onnx, contract.json, robot.json, limits.json, evidence.json, card.md,
+            vectors.npz (obs, noise, actions, and tolerance (Da,) in contract units) and calibration.npz (obs and
+            fitted: windows that were held back and learnt). The graph's metadata holds the horizons.
 
     Raises:
         InvalidBundle: the contents cannot be run; names the file.
@@ -135,7 +144,8 @@ def read_evidence(path: Path | str) -> dict[str, Any]:
 def _planner(path: Path, files: Mapping[str, bytes]) -> BundlePlanner:
     contract, card = _described(path, files)
     evidence = _json(path, "evidence.json", files)
-    graph, vectors = files["policy.onnx"], _vectors(path, files["vectors.npz"])
+    graph, vectors = files["policy.onnx"], _arrays(path, "vectors.npz", files, VECTORS)
+    familiarity = _familiarity(path, files, contract)
     faults = graph_faults(graph)
     if faults:
         raise InvalidBundle(path, "policy.onnx", "; ".join(faults))
@@ -148,7 +158,7 @@ def _planner(path: Path, files: Mapping[str, bytes]) -> BundlePlanner:
         horizons = _fitting(path, session, contract)
     except UnicodeDecodeError as error:
         raise InvalidBundle(path, "policy.onnx", f"its names are no text ({error})") from error
-    planner = BundlePlanner(session, contract, card, horizons)
+    planner = BundlePlanner(session, contract, card, horizons, familiarity)
     planner.evidence = evidence
     _check_vectors(path, planner, vectors, tried)
     remember(digest)
@@ -262,17 +272,28 @@ def _check_vectors(path: Path, planner: BundlePlanner, vectors: Mapping[str, Arr
         raise InvalidBundle(path, "policy.onnx", problem)
 
 
-def _vectors(path: Path, content: bytes) -> dict[str, Array]:
+def _familiarity(path: Path, files: Mapping[str, bytes], contract: Contract) -> Familiarity:
+    windows = _arrays(path, "calibration.npz", files, CALIBRATION)
+    width = contract.observation_width
+    for name in CALIBRATION:
+        shape = windows[name].shape
+        if len(shape) != 3 or shape[-1] != width or 0 in shape or not np.isfinite(windows[name]).all():
+            problem = f"{name} has shape {shape}, expected finite (windows, steps, {width})"
+            raise InvalidBundle(path, "calibration.npz", problem)
+    return Familiarity.of(contract, *(windows[name] for name in CALIBRATION))
+
+
+def _arrays(path: Path, file: str, files: Mapping[str, bytes], names: tuple[str, ...]) -> dict[str, Array]:
     try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
+        with zipfile.ZipFile(BytesIO(files[file])) as archive:
             infos = archive.infolist()
-            if sorted(info.filename for info in infos) != sorted(f"{name}.npy" for name in VECTORS):
-                raise ValueError(f"it holds other arrays than {', '.join(VECTORS)}")
+            if sorted(info.filename for info in infos) != sorted(f"{name}.npy" for name in names):
+                raise ValueError(f"it holds other arrays than {', '.join(names)}")
             if sum(info.file_size for info in infos) > MAX_VECTOR_BYTES:
                 raise ValueError(f"larger than {MAX_VECTOR_BYTES} bytes")
-            return {name: _array(archive.read(f"{name}.npy")) for name in VECTORS}
+            return {name: _array(archive.read(f"{name}.npy")) for name in names}
     except _BROKEN as error:
-        raise InvalidBundle(path, "vectors.npz", str(error) or type(error).__name__) from error
+        raise InvalidBundle(path, file, str(error) or type(error).__name__) from error
 
 
 def _array(content: bytes) -> Array:

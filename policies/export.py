@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ashore.policies.checkpoint import AS_TRAINED, Asked, TorchPlanner, load_run, load_settings
 from ashore.policies.errors import NotARun
@@ -59,7 +61,7 @@ def bundle_files(
     if not (run / "calibration.npz").is_file():
         raise NotARun(run, "calibration.npz")
     with np.load(run / "calibration.npz", allow_pickle=False) as calibration:
-        windows = calibration["obs"][..., planner.columns]
+        windows, learnt = (calibration[name][..., planner.columns] for name in ("obs", "fitted"))
     graph = export_graph(planner.policy, planner.contract.observation_width, precision)
     vectors = make_vectors(planner.policy, windows)
     if precision == "fp32":
@@ -75,8 +77,15 @@ def bundle_files(
         "limits.json": json.dumps(asdict(planner.card.limits), indent=2, sort_keys=True).encode(),
         "evidence.json": json.dumps(found, indent=2, sort_keys=True).encode(),
         "vectors.npz": vectors.to_bytes(),
+        "calibration.npz": _packed(obs=windows, fitted=learnt),
         "card.md": _card(run, planner, worst, precision).encode(),
     }
+
+
+def _packed(**arrays: NDArray[np.float32]) -> bytes:
+    buffer = BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # Its stub takes names for options.
+    return buffer.getvalue()
 
 
 def _card(run: Path, planner: TorchPlanner, worst: float, precision: Precision) -> str:

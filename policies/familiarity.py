@@ -5,7 +5,6 @@ It tells, before and while a robot runs, whether what is observed is of that kin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +22,6 @@ ROOM = 1.5
 """Limit of the distance, as a multiple of the largest one of episodes that were held back."""
 RESTLESS = 0.99
 """Share of the steps in which a feature must have changed for a still one to be a dead sensor."""
-ARRAYS = ("obs", "fitted")
 
 
 @dataclass(frozen=True)
@@ -49,22 +47,6 @@ class Familiarity:
         detector = NearestNeighbours(learnt[:, -1:].astype(np.float64))
         limit = ROOM * float(detector.score(held_out[:, -1:].astype(np.float64)).max())
         return cls(contract, low - spare, high + spare, limit, _restless(contract, learnt), detector)
-
-    @classmethod
-    def from_bytes(cls, contract: Contract, content: bytes) -> Self:
-        """Read a run's or a bundle's calibration.npz.
-
-        Raises:
-            ValueError: its arrays are missing, of other shapes, or not finite.
-        """
-        with np.load(BytesIO(content), allow_pickle=False) as file:
-            parts = [np.asarray(file[name]) for name in ARRAYS]
-        for name, part in zip(ARRAYS, parts, strict=True):
-            if part.ndim != 3 or part.shape[-1] != contract.observation_width or not len(part):
-                raise ValueError(f"{name}: shape {part.shape}, expected (windows, steps, {contract.observation_width})")
-            if part.dtype != np.float32 or not np.isfinite(part).all():
-                raise ValueError(f"{name}: expected finite numbers of float32")
-        return cls.of(contract, *parts)
 
     def distance(self, obs: Array) -> float:
         """Give how far an observation (Do,) is from its neighbours, over the limit: above 1 is of another kind."""

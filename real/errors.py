@@ -93,6 +93,18 @@ class RobotMismatch(AshoreError):
         )
 
 
+class NotReady(AshoreError):
+    """A policy shall start on observations that it was not made for; lists all that is wrong."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(
+            f"the robot is not ready for this policy, {len(faults)} finding(s):\n{lines}\n"
+            "Bring the robot and its scene to where the demonstrations were; ashore doctor robot-mapping looks for "
+            "wrong units, frames and rates. Or collect data there and train again."
+        )
+
+
 class StopPressed(AshoreError):
     """The guard shall be activated while the operator's stop is pressed."""
 

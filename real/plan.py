@@ -13,6 +13,8 @@ from ashore.real.network import Network, environment
 
 TWIN, BRIDGE, POLICY, GUARD = "twin", "bridge", "policy", "guard"
 NO_DEADMAN_S = 0.0
+HOLD_UNFAMILIAR_S = 0.5
+"""How long a robot's policy goes on with observations of another kind than its data."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def process_plan(
     if bridge is not None:
         thrust = () if bridge.hover_thrust is None else ("--hover-thrust", str(bridge.hover_thrust))
         own[BRIDGE] = ("--address", bridge.address, *thrust)
-    own[POLICY] = ("--seed", str(seed))
+    hold = () if is_twin else ("--ros-args", "-p", f"hold_unfamiliar_s:={HOLD_UNFAMILIAR_S}")
+    own[POLICY] = ("--seed", str(seed), *hold)
     own[GUARD] = () if deadman_s == NO_DEADMAN_S else ("--ros-args", "-p", f"deadman_s:={deadman_s}")
     return [
         Process(name, named, f"ashore.real.nodes.{name}", (*shared, *extra), dict(env), activates=is_twin)

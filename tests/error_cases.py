@@ -95,6 +95,7 @@ CASES: tuple[AshoreError, ...] = (
     real.InvalidMapping("mine.yaml", ["topics.joint_states: missing"]),
     real.InvalidMessage("joint_states", "5 positions", "7, one a joint"),
     real.RobotMismatch("panda", "crazyflie"),
+    real.NotReady(["joint_pos_rad[3]: -141, learnt -2.9 to -1.2"]),
     real.StopPressed(),
     real.NothingRuns([3, 7]),
     real.NoNode("guard", "panda", ["crazyflie/guard"]),

@@ -17,7 +17,7 @@ class Watch:
     """Keeps how long observations have been of another kind, or stood still."""
 
     def __init__(self, familiarity: Familiarity) -> None:
-        self._familiarity = familiarity
+        self.familiarity = familiarity
         self.reset()
 
     def reset(self) -> None:
@@ -29,12 +29,12 @@ class Watch:
 
     def see(self, observed: Mapping[str, Array], obs: Array, now_s: float) -> None:
         """Look at one step: {name: (1, *shape)} and the same flat (Do,)."""
-        self.distance = self._familiarity.distance(obs)
+        self.distance = self.familiarity.distance(obs)
         if self.distance <= 1.0:
             self._strange_since_s = np.inf
         elif np.isinf(self._strange_since_s):
             self._strange_since_s = now_s
-        for name in self._familiarity.restless:
+        for name in self.familiarity.restless:
             value = np.asarray(observed[name]).tobytes()
             if name not in self._moved_s or self._moved_s[name][0] != value:
                 self._moved_s[name] = (value, now_s)

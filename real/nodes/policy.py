@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from ashore.policies.bundle import BundlePlanner, load_bundle
 from ashore.policies.execution.executor import ChunkExecutor
+from ashore.real.errors import NotReady
 from ashore.real.health import Health
 from ashore.real.mapping import RobotMapping
 from ashore.real.nodes.base import Work, run_node
-from ashore.real.nodes.link import Answer, Link
+from ashore.real.nodes.familiar import Watch
+from ashore.real.nodes.link import Answer, Link, Setting
 from ashore.real.nodes.senses import Senses
 from ashore.real.nodes.thinking import Thinking
 from ashore.real.rate import Loop, PhaseLock, first_tick_s
@@ -26,6 +28,9 @@ from ashore.sim.interfaces import make_interface
 Array = NDArray[Any]
 LAG_S = 0.002
 """How long after the robot's observations the policy's tick comes."""
+HOLD_UNFAMILIAR = Setting(
+    0.0, 0.0, 60.0, "Propose nothing after observations of another kind for so many seconds; 0 only warns."
+)
 PATIENCE = 0.25
 """Part of a command period that a tick waits for a plan just asked for, so that a quick policy answers at once."""
 
@@ -57,6 +62,8 @@ class PolicyWork(Work):
         self._max_age_s = card.limits.timeout_s
         self._names = proposal_names(card.commands)
         self._step_names = element_names((*contract.observations, *contract.actions))
+        self._watch = Watch(planner.familiarity)
+        self._hold_s = float(link.parameter("hold_unfamiliar_s", HOLD_UNFAMILIAR))
         self._propose = link.publisher("proposal", VECTOR_TYPE, "order")
         self._tell_step = link.publisher("step", VECTOR_TYPE, "order")
         link.serve("policy/report", self._report)
@@ -64,7 +71,15 @@ class PolicyWork(Work):
         self._loop = Loop("policy", self._period_s, self.tick)
 
     def activate(self) -> None:
-        """Start from an empty history."""
+        """Start from an empty history.
+
+        Raises:
+            NotReady: what is observed now is not of the kind that the policy learnt from, or a topic is too slow;
+                only where unfamiliar observations end in a hold, as on a robot.
+        """
+        if self._hold_s > 0:
+            self._require_ready()
+        self._watch.reset()
         self._thinking.stop()
         self._executor.reset(np.array([0]))
         self._tick_index = 0
@@ -98,7 +113,10 @@ class PolicyWork(Work):
         is_step = self._tick_index % self._ticks_per_step == 0
         if is_step:
             self._executor.observe(obs, now_s)
+            self._watch.see(observed, obs[0], now_s)
         self._tick_index += 1
+        if self._is_held(now_s):
+            return
         self._plan(now_s, is_step)
         action, age_s = self._executor.action(now_s)
         if not np.all(np.isfinite(action)):
@@ -108,6 +126,28 @@ class PolicyWork(Work):
         self._propose(to_vector(self._names, np.append(command[0], [age_s[0], self._tick_index, self._source]), stamp))
         if is_step:
             self._tell_step(to_vector(self._step_names, np.concatenate([obs[0], action[0]]), stamp))
+
+    def _require_ready(self) -> None:
+        """Compare what is observed now with the data that the policy learnt from, before anything moves."""
+        measured = self._senses.measured()
+        faults = self._senses.slow(1.0 / self._contract.control_hz)
+        if measured is not None:
+            observed = {name: value[0] for name, value in self._interface.derive(measured).items()}
+            faults += self._watch.familiarity.strange(observed)
+        if faults:
+            raise NotReady(faults)
+
+    def _is_held(self, now_s: float) -> bool:
+        """Tell whether nothing is proposed, since observations have not been what they should be for too long."""
+        if self._hold_s <= 0:
+            return False
+        if self._watch.strange_s(now_s) > self._hold_s:
+            self._link.refuse(f"observations are of another kind ({self._watch.distance:.1f} times the limit)")
+            return True
+        frozen = self._watch.frozen(now_s)
+        if frozen:
+            self._link.refuse(f"observations stand still, to the bit: {', '.join(frozen)}")
+        return bool(frozen)
 
     def _plan(self, now_s: float, is_step: bool) -> None:
         wait_s = 0.0
@@ -120,11 +160,18 @@ class PolicyWork(Work):
 
     def health(self) -> Health:
         """Say whether it proposes, and what keeps it from that."""
-        facts = {"inference_ms": self._thinking.latencies.recent_ms(), "proposals": self._tick_index}
+        facts = {
+            "inference_ms": self._thinking.latencies.recent_ms(),
+            "proposals": self._tick_index,
+            "strangeness": self._watch.distance,
+        }
         age_s = self._senses.age_s(time.monotonic())
         if age_s > self._max_age_s:
             waiting = "no observation of every topic yet" if np.isinf(age_s) else f"an observation is {age_s:.1f} s old"
             return Health("warning", f"{waiting}; nothing is proposed", facts)
+        if self._watch.distance > 1.0:
+            held = "nothing is proposed" if self._is_held(time.monotonic()) else "proposing"
+            return Health("warning", f"observations are of another kind than the data; {held}", facts)
         return Health("ok", "proposing", facts)
 
     def _report(self) -> Answer:

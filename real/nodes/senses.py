@@ -5,6 +5,7 @@ that difference needs no clocks that agree, and tells a late message from a fres
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -33,6 +34,9 @@ class Senses:
         self._latest: list[tuple[float, dict[str, Array]] | None] = [None] * len(self._channels)
         self._stamps_ns = [0] * len(self._channels)
         self._travel = [Travel() for _ in self._channels]
+        self._gaps_s: list[deque[float]] = [deque(maxlen=20) for _ in self._channels]
+        """Times between arrivals of late."""
+        self._arrived_s = [np.nan] * len(self._channels)
 
     def connect(self, link: Link) -> None:
         """Subscribe to every topic."""
@@ -51,9 +55,28 @@ class Senses:
         if made_ns and made_ns <= self._stamps_ns[index]:
             raise InvalidMessage(repr(channel.topic), "it is not newer than the one before", "rising stamps")
         self._stamps_ns[index] = made_ns
-        made_s = self._travel[index].made_s(message, self._clock())
+        now_s = self._clock()
+        made_s = self._travel[index].made_s(message, now_s)
+        if np.isfinite(self._arrived_s[index]):
+            self._gaps_s[index].append(now_s - self._arrived_s[index])
+        self._arrived_s[index] = now_s
         shaped = {name: value.reshape(1, *self._shapes[name]) for name, value in values.items() if name in self._shapes}
         self._latest[index] = (made_s, shaped)
+
+    def slow(self, period_s: float) -> list[str]:
+        """Say which topics are silent, or come more seldom than half of what they shall.
+
+        Args:
+            period_s: of topics whose mapping says nothing else.
+        """
+        found = []
+        for channel, gaps_s, arrived_s in zip(self._channels, self._gaps_s, self._arrived_s, strict=True):
+            wanted_s = period_s if channel.rate_hz is None else 1.0 / channel.rate_hz
+            if not gaps_s or self._clock() - arrived_s > max(1.0, 3 * wanted_s):
+                found.append(f"topic {channel.topic!r}: silent; expected {1 / wanted_s:g} Hz")
+            elif float(np.median(gaps_s)) > 2 * wanted_s:
+                found.append(f"topic {channel.topic!r}: {1 / np.median(gaps_s):.3g} Hz; expected {1 / wanted_s:g} Hz")
+        return found
 
     def forget(self) -> None:
         """Drop all samples, so that only what arrives from now on counts."""

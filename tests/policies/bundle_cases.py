@@ -64,6 +64,14 @@ def vectors(**changes: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def calibration(**changes: np.ndarray) -> bytes:
+    """Make the windows that the policy learnt from."""
+    rng, buffer = np.random.default_rng(1), BytesIO()
+    parts = {name: rng.normal(size=(n, TO, WIDTH)).astype("f4") for name, n in (("obs", 10), ("fitted", 40))}
+    np.savez(buffer, **{**parts, **changes})
+    return buffer.getvalue()
+
+
 def contents(**changes: bytes) -> dict[str, bytes]:
     """Give the files of a good bundle, some of them changed; underscores stand for dots."""
     files = {
@@ -74,5 +82,6 @@ def contents(**changes: bytes) -> dict[str, bytes]:
         "evidence.json": b"{}",
         "card.md": b"# A policy\n",
         "vectors.npz": vectors(),
+        "calibration.npz": calibration(),
     }
     return {**files, **{name.replace("_", "."): value for name, value in changes.items()}}

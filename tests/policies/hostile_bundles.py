@@ -18,7 +18,7 @@ from bundle_cases import CARD, CONTRACT, TO, TP, WIDTH, contents, vectors
 from hostile_graphs import GRAPHS
 
 from ashore.datasets.durable import seal, sha256_hex
-from ashore.policies.archive import MANIFEST, NAMES, save_archive
+from ashore.policies.archive import MANIFEST, NAMES, SCHEMA_VERSION, save_archive
 
 Write = Callable[[Path], object]
 CANARY = "ASHORE_CANARY"
@@ -63,7 +63,7 @@ def good() -> dict[str, bytes]:
 
 def manifest(files: Mapping[str, bytes], /, **changes: Any) -> bytes:
     entries = {name: {"bytes": len(files[name]), "sha256": sha256_hex(files[name])} for name in NAMES}
-    return seal({"schema_version": 1, "files": entries, **changes})
+    return seal({"schema_version": SCHEMA_VERSION, "files": entries, **changes})
 
 
 def archive(change: Callable[[dict[str, bytes]], Mapping[str, bytes]], **attributes: Any) -> Write:
@@ -266,7 +266,7 @@ ARCHIVES: dict[str, tuple[str, Write]] = {
     "members_reordered": ("the archive", archive(lambda f: dict(reversed(f.items())))),
     "manifest_of_another_version": (
         "schema version",
-        archive(lambda f: {**f, MANIFEST: manifest(f, schema_version=2)}),
+        archive(lambda f: {**f, MANIFEST: manifest(f, schema_version=SCHEMA_VERSION + 1)}),
     ),
     "manifest_version_as_bool": (
         "schema version",

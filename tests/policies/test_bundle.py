@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from bundle_cases import CARD, CONTRACT, HORIZONS, TO, TP, WIDTH, contents, graph, vectors
+from bundle_cases import CARD, CONTRACT, HORIZONS, TO, TP, WIDTH, calibration, contents, graph, vectors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -143,6 +143,9 @@ FAULTS = {
     r"\[1, 8, 3\]; the contract needs": lambda: contents(policy_onnx=graph(shape=(1, TP, WIDTH)).SerializeToString()),
     "tolerances away": lambda: contents(vectors_npz=vectors(actions=np.zeros((4, TP, WIDTH), "f4"))),
     "vectors.npz: Object arrays": lambda: contents(vectors_npz=vectors(obs=np.array([{}], object))),
+    "calibration.npz: obs has shape": lambda: contents(calibration_npz=calibration(obs=np.zeros((3, TO, 9), "f4"))),
+    "calibration.npz: fitted has shape": lambda: contents(calibration_npz=calibration(fitted=np.zeros((0, TO, WIDTH)))),
+    "calibration.npz: Object arrays": lambda: contents(calibration_npz=calibration(obs=np.array([{}], object))),
     "vectors.npz: tolerance": lambda: contents(vectors_npz=vectors(tolerance=np.ones(1))),
     "vectors.npz: actions": lambda: contents(vectors_npz=vectors(actions=np.full((4, TP, WIDTH), np.nan))),
 }

@@ -1,9 +1,6 @@
 """What a policy has seen: ranges are named where they are left, and another kind of observation is told."""
 
-from io import BytesIO
-
 import numpy as np
-import pytest
 
 from ashore.datasets.contract import Contract, Feature
 from ashore.policies.familiarity import Familiarity
@@ -53,18 +50,3 @@ def test_what_lies_within_every_range_may_still_be_of_another_kind() -> None:
 
 def test_what_always_moved_is_known() -> None:
     assert FAMILIAR.restless == ("pos_world_m",)
-
-
-def test_a_calibration_that_does_not_fit_is_refused() -> None:
-    def content(**arrays: np.ndarray) -> bytes:
-        buffer = BytesIO()
-        np.savez(buffer, **arrays)
-        return buffer.getvalue()
-
-    good = windows(10, 0)
-    assert Familiarity.from_bytes(CONTRACT, content(obs=good, fitted=good)).limit > 0
-    bad = good.copy()
-    bad[0, 0, 0] = np.nan
-    for wrong in (good[..., :2], good[:0], bad, good.astype(np.float64)):
-        with pytest.raises(ValueError, match="fitted: "):
-            Familiarity.from_bytes(CONTRACT, content(obs=good, fitted=wrong))

@@ -126,7 +126,7 @@ def test_flipped_bytes_and_cuts_are_always_one_clear_error(good: bytes, tmp_path
     require_one_clear_error(tmp_path / "fuzzed.ashore")
 
 
-PARTS = ("policy.onnx", "contract.json", "robot.json", "limits.json", "evidence.json", "vectors.npz")
+PARTS = ("policy.onnx", "contract.json", "robot.json", "limits.json", "evidence.json", "vectors.npz", "calibration.npz")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
