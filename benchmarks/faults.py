@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ashore.datasets.progress import Progress
 from benchmarks.fault_graph import Graph, Judge
 from benchmarks.fault_relay import Faults
+from benchmarks.fault_transitions import wander
 from benchmarks.linear_bundles import YAW_MARK, circling_arm, marked_hover
 from benchmarks.row import Row
 
@@ -29,6 +30,7 @@ AFTER_S = 1.2
 """How long is watched after a fault."""
 CRUISE = 0.5
 """Share of the change of an arm's command before the fault, below which it no longer follows the policy."""
+SEQUENCES, QUICK_SEQUENCES = 1000, 5
 STALE_MS = {"panda": 150.0, "crazyflie": 250.0}
 
 
@@ -122,6 +124,10 @@ def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
             trials = 1 if quick else fault.trials
             progress(number, len(FAULTS), f"{robot}: {fault.name}, {trials} time(s)")
             rows += rows_of(robot, fault, react(robot, bundle, fault, trials))
+        found = wander(bundle, robot, QUICK_SEQUENCES if quick else SEQUENCES, progress=progress)
+        name = f"{robot}: {found.sequences:,} random sequences of transitions"
+        rows.append(Row.of(f"{name}: commands while the guard is not active", found.stray, "1", "<=", 0))
+        rows.append(Row.of(f"{name}: commands in all", found.commands, "1"))
     return rows
 
 

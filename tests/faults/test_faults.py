@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
 pytest.importorskip("pybullet", reason="pybullet is not installed")
 
+from benchmarks.fault_transitions import wander
 from benchmarks.faults import Fault, bundle_of, faults_of, react
 
 SAMPLE = {
@@ -37,3 +38,9 @@ def test_what_becomes_of_a_fault(robot: str, fault: Fault, bundles: dict[str, Pa
     assert found.not_finite == 0
     if fault.expected == "stops":
         assert found.ms <= 2 * fault.limit_ms(robot), found
+
+
+def test_no_command_leaves_while_the_guard_is_not_active(bundles: dict[str, Path]) -> None:
+    found = wander(bundles["crazyflie"], "crazyflie", sequences=25, seed=1)
+    assert found.transitions > 25 and found.commands > 10
+    assert found.stray == 0, found
