@@ -67,6 +67,11 @@ class Chain:
         matrix, pos, _, _ = self._walk(q_rad)
         return pos.copy(), quat_from_matrix(matrix)
 
+    def origins(self, q_rad: Array) -> Array:
+        """Compute where each joint is, and the tool (N, J + 1, 3), in the base, from joint positions (N, J)."""
+        _, pos, origins, _ = self._walk(q_rad)
+        return np.concatenate([origins, pos[:, None]], axis=1)
+
     def jacobian(self, q_rad: Array) -> tuple[Array, Array, Array]:
         """Compute the tool's pose, and its velocity for each joint's velocity.
 

@@ -70,6 +70,9 @@ class RobotCard:
     limits: CommandLimits
     interface: Mapping[str, Any]
     """{"kind": name in ashore.sim.interfaces, ...its parameters as JSON}."""
+    space: Mapping[str, Any] = field(default_factory=dict)
+    """What an arm keeps clear of: {"link_radius_m": (J,), "keep_out_m": [{"low": (3,), "high": (3,)}, ...]}, in the
+    base's frame; empty for a robot that is no chain of joints."""
 
     @property
     def command_width(self) -> int:

@@ -12,6 +12,7 @@ from ashore.policies.errors import InvalidCommand
 from ashore.policies.execution.checks import absent, not_finite, out_of_bounds
 from ashore.policies.execution.limits import Box, bounds_of
 from ashore.policies.execution.motion import Motion, within
+from ashore.policies.execution.space import ArmSpace
 from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
 
@@ -20,7 +21,7 @@ LATCHES = ("operator_stop", "operator_gone", "two_commanders")
 """Stops that are told to the guard, and held until reset."""
 STOPS = ("command_not_finite", "stale", "observed_not_finite", "observed_out_of_bounds", *LATCHES)
 """Reasons that replace the command by the robot's stop."""
-LIMITS = ("lead", "motion", "position")
+LIMITS = ("lead", "motion", "position", "space")
 """Reasons that only shorten the command."""
 
 
@@ -60,7 +61,7 @@ class Guard:
         self._box = Box(card)
         self._interface = make_interface(card.interface)
         self._needed = {*self._box.names, *card.limits.observed_low, *card.limits.observed_high}
-        self._motion = Motion(bounds_of(card), n, 1.0 / card.command_hz)
+        self._motion = Motion(bounds_of(card), n, 1.0 / card.command_hz, ArmSpace(card) if card.space else None)
         self._is_latched = np.zeros(n, bool)
         self._told = {name: np.zeros(n, bool) for name in LATCHES}
 
@@ -142,5 +143,5 @@ class Guard:
         near = within(wanted, *box.near(led))
         inside = within(near, box.low, box.high)
         self._motion.start(np.where(np.isfinite(led), led, inside))
-        sent, _ = self._motion.step(inside, stopped, now_s)
-        return sent, ((near != wanted).any(1), (sent != inside).any(1), (inside != near).any(1))
+        sent, blocked = self._motion.step(inside, stopped, now_s)
+        return sent, ((near != wanted).any(1), (sent != inside).any(1), (inside != near).any(1), blocked)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ashore.policies.errors import InvalidLimits
 from ashore.policies.execution.motion import Bounds
+from ashore.policies.execution.space import space_faults
 from ashore.sim.robot import RobotCard
 
 Array = NDArray[Any]
@@ -99,9 +100,19 @@ def limit_faults(card: RobotCard) -> list[str]:
         found += [f"{side}.{name}: holds NaN" for name, row in bounds.items() if np.any(np.isnan(row))]
     if not 0 < limits.timeout_s < np.inf:
         found.append(f"timeout_s: {limits.timeout_s}; must be positive and finite")
+    found += _space_faults(card)
     if not 0 < card.command_hz < np.inf:
         found.append(f"command_hz: {card.command_hz}; must be positive and finite")
     return found
+
+
+def _space_faults(card: RobotCard) -> list[str]:
+    if not card.space:
+        return []
+    joints = card.interface.get("joints")
+    if "chain" not in card.interface:
+        return ["space: the robot's interface has no chain of joints; remove it"]
+    return space_faults(card.space, sum(source is not None and source[0] == joints for source in card.limits.lead_of))
 
 
 def _or_infinite(values: Sequence[float | None]) -> Array:

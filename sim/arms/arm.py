@@ -117,7 +117,9 @@ def load_arm(path: Path, reference: str = "") -> Arm:
     spec = _in_scene(complete(written, robot))
     model = compiled(stand_in(mujoco.MjSpec(), robot, _prefix(spec)), model_path)
     limits = _limits(spec, model)
-    card = RobotCard(spec.name, COMMAND_HZ, _commands(spec, model), limits, _interface(spec, model, limits))
+    card = RobotCard(
+        spec.name, COMMAND_HZ, _commands(spec, model), limits, _interface(spec, model, limits), _space(spec)
+    )
     drive = JointServo(_actuators(spec, model), int(model.nu))
     return Arm(card, model_path, drive, _observations(spec, model), spec, written, reference or str(path))
 
@@ -196,6 +198,13 @@ def _limits(spec: ArmSpec, model: mujoco.MjModel) -> CommandLimits:
         max_acceleration=() if spec.acceleration_rad_s2 is None else (*spec.acceleration_rad_s2, None),
         max_jerk=() if spec.jerk_rad_s3 is None else (*spec.jerk_rad_s3, None),
     )
+
+
+def _space(spec: ArmSpec) -> dict[str, Any]:
+    if spec.link_radius_m is None:
+        return {}
+    boxes = [{"low": list(box.low), "high": list(box.high)} for box in spec.keep_out_m or ()]
+    return {"link_radius_m": list(spec.link_radius_m), "keep_out_m": boxes}
 
 
 def _interface(spec: ArmSpec, model: mujoco.MjModel, limits: CommandLimits) -> dict[str, Any]:

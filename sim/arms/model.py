@@ -15,6 +15,15 @@ Array = NDArray[np.float64]
 
 MARGIN_RAD = 0.05
 """Joint targets stay this far inside the joint limits."""
+VALUES_A_JOINT = (
+    "home_rad",
+    "velocity_rad_s",
+    "acceleration_rad_s2",
+    "jerk_rad_s3",
+    "link_radius_m",
+    "torque_n_m",
+    "servo_kp_n_m_rad",
+)
 STIFFNESS_SHARE, DAMPING_SHARE = 8.0, 4.0
 """A servo that is made has kp = 8 inertia / servo_time^2 + 4 damping / servo_time, and kv = kp servo_time - damping, so
 that its first-order lag hides the inertia's own, and stays where it is when the damping is not what it should be."""
@@ -108,7 +117,7 @@ def _number_faults(spec: ArmSpec) -> Iterator[str]:
     ):
         if not names:
             yield f"{key}: names none; at least one is needed"
-    for key in ("home_rad", "velocity_rad_s", "acceleration_rad_s2", "jerk_rad_s3", "torque_n_m", "servo_kp_n_m_rad"):
+    for key in VALUES_A_JOINT:
         values = getattr(spec, key)
         if values is not None and len(values) != n:
             yield f"{key}: {len(values)} numbers for {n} joints"
@@ -122,6 +131,11 @@ def _number_faults(spec: ArmSpec) -> Iterator[str]:
     ):
         if value <= 0.0:
             yield f"{key}: must be above 0, given {value:g}"
+    if spec.keep_out_m is not None and spec.link_radius_m is None:
+        yield "keep_out_m: needs link_radius_m, the links' radii"
+    for box in spec.keep_out_m or ():
+        if len(box.low) != 3 or len(box.high) != 3 or not all(a < b for a, b in zip(box.low, box.high, strict=True)):
+            yield f"keep_out_m: expected three numbers each with low below high, given {box.low} and {box.high}"
     for key in ("workspace_m", "stop_outside_m"):
         box = getattr(spec, key)
         if not (len(box.low) == len(box.high) == 3 and np.all(np.array(box.low) < np.array(box.high))):

@@ -74,6 +74,11 @@ class ArmSpec:
     """Largest accelerations of the joints' set-points (J,), the maker's; without limit where not given."""
     jerk_rad_s3: tuple[float, ...] | None = None
     """Largest jerks of the joints' set-points (J,), the maker's; without limit where not given."""
+    link_radius_m: tuple[float, ...] | None = None
+    """Radii of capsules around the links (J,), each from its joint to the next, the last to the tool: what the guard
+    keeps apart from one another and from keep_out_m; not looked at where not given."""
+    keep_out_m: tuple[Box, ...] | None = None
+    """Boxes that the links must not enter."""
     tool_turn_rad_s: float = 2.5
     """Largest turn of the tool that a policy may ask for, about each axis."""
     tool_offset: Offset | None = None
@@ -125,9 +130,13 @@ def _value(kind: Any, value: Any, where: str, faults: list[str]) -> Any:
         return _parsed(kind, value, f"{where}.", faults)  # type: ignore[arg-type]
     several = get_origin(kind) is tuple
     item = get_args(kind)[0] if several else kind
+    if several and is_dataclass(item) and isinstance(value, list):
+        parts = [_parsed(item, each, f"{where}[{i}].", faults) for i, each in enumerate(value)]  # type: ignore[arg-type]
+        return None if None in parts else tuple(parts)
     items = value if several and isinstance(value, list) else [value]
     if several != isinstance(value, list) or not all(_is(item, each) for each in items):
-        wanted = {str: "text", bool: "true or false", float: "finite numbers" if several else "a finite number"}[item]
+        numbers = "finite numbers" if several else "a finite number"
+        wanted = {str: "text", bool: "true or false", float: numbers}.get(item, "mappings")
         faults.append(f"{where}: expected {'a list of ' if several else ''}{wanted}, given {value!r}")
         return None
     return tuple(item(each) for each in items) if several else item(value)

@@ -1,0 +1,119 @@
+"""Where an arm may not be: its links against one another and against boxes that must be kept clear of.
+
+Links are capsules between the origins of consecutive joints, the last one ends in the tool. Distances are taken between
+points along them and bounded from below, so that what is called clear is.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashore.sim.kinematics import Chain
+from ashore.sim.robot import RobotCard
+
+Array = NDArray[Any]
+POINTS = 7
+"""Along a link."""
+APART_M = 0.05
+"""Links are checked against each other where the way along the arm between them is longer than they are thick, by this;
+nearer ones touch by design."""
+
+
+class ArmSpace:
+    """Clearances of N arms, told by their set-points; a Space of motion.py."""
+
+    def __init__(self, card: RobotCard) -> None:
+        """Take a card that has_space."""
+        space, interface = card.space, card.interface
+        self._chain = Chain.from_mapping(interface["chain"])
+        named = [(source[0], column) for column, source in enumerate(card.limits.lead_of) if source is not None]
+        self._columns = np.array([column for name, column in named if name == interface["joints"]])
+        self._radius = np.asarray(space["link_radius_m"], np.float64)
+        boxes = space.get("keep_out_m", ())
+        self._low = np.array([box["low"] for box in boxes], np.float64).reshape(-1, 3)
+        self._high = np.array([box["high"] for box in boxes], np.float64).reshape(-1, 3)
+        self._pairs = np.array(self._apart(), np.int64).reshape(-1, 2)
+        self._reach = np.zeros(card.command_width)
+        self._reach[self._columns] = self._reaches()
+        self._known: tuple[Array, Array] | None = None
+        """Set-points (N, Dc) and their clearances (N,)."""
+
+    def is_clear(self, positions: Array) -> Array:
+        """Say of set-points (N, Dc) which of the N arms would be clear there."""
+        return np.asarray(self.clearance(positions) >= 0.0)
+
+    def is_far(self, positions: Array, distance: Array) -> Array:
+        """Say which arms stay clear within distances (N, Dc) of set-points.
+
+        No point of an arm moves farther than its joints' changes times their reach, so that kinematics are computed
+        only where that is not enough.
+        """
+        need = distance @ self._reach
+        if self._known is not None and len(self._known[0]) == len(positions):
+            at, clearance = self._known
+            if np.all(clearance - np.abs(positions - at) @ self._reach > need):
+                return np.ones(len(positions), bool)
+        clearance = self.clearance(positions)
+        self._known = (positions.copy(), clearance)
+        return np.asarray(clearance > need)
+
+    def clearance(self, positions: Array) -> Array:
+        """Give the smallest distance (N,) in m between what must not touch, bounded from below."""
+        origins = self._chain.origins(positions[:, self._columns])  # (N, J + 1, 3)
+        start, end = origins[:, :-1], origins[:, 1:]
+        share = np.linspace(0.0, 1.0, POINTS)[:, None]
+        points = start[:, :, None] * (1 - share) + end[:, :, None] * share  # (N, J, POINTS, 3)
+        spacing = np.linalg.norm(end - start, axis=-1) / (2 * (POINTS - 1))  # (N, J)
+        found = [np.full(len(positions), np.inf)]
+        if len(self._low):
+            outside = np.maximum(self._low - points[..., None, :], points[..., None, :] - self._high)
+            beside = np.linalg.norm(np.maximum(outside, 0.0), axis=-1) + np.minimum(outside.max(-1), 0.0)
+            found.append((beside.min((2, 3)) - spacing - self._radius).min(1))
+        if len(self._pairs):
+            one, other = self._pairs.T
+            apart = np.linalg.norm(points[:, one, :, None] - points[:, other, None, :], axis=-1).min((2, 3))
+            thick = self._radius[one] + self._radius[other] + spacing[:, one] + spacing[:, other]
+            found.append((apart - thick).min(1))
+        return np.asarray(np.min(found, axis=0))
+
+    def _apart(self) -> list[tuple[int, int]]:
+        """List the pairs of links that are checked against each other."""
+        origins = self._chain.origins(np.zeros((1, self._chain.n_joints)))[0]
+        lengths, radius = np.linalg.norm(np.diff(origins, axis=0), axis=1), self._radius
+        n = len(radius)
+        return [
+            (i, j)
+            for i in range(n)
+            for j in range(i + 1, n)
+            if lengths[i + 1 : j].sum() > radius[i] + radius[j] + APART_M
+        ]
+
+    def _reaches(self) -> Array:
+        """Bound how far any point may be from each joint's axis (J,): the links from it on, stretched, and a radius."""
+        lengths = np.array([np.linalg.norm(link.pos_m) for link in self._chain.links])
+        n = self._chain.n_joints
+        after = [lengths[joint + 1 :].sum() for joint in range(n)]
+        return np.asarray(np.asarray(after) + self._radius.max())
+
+
+def space_faults(space: Mapping[str, Any], n_joints: int) -> list[str]:
+    """List what keeps a card's space from being used."""
+    if not space:
+        return []
+    unknown = sorted(set(space) - {"link_radius_m", "keep_out_m"})
+    if unknown:
+        return [f"space: unknown keys {unknown}; valid: 'keep_out_m', 'link_radius_m'"]
+    try:
+        radius = np.asarray(space["link_radius_m"], np.float64)
+        boxes = np.asarray([[box["low"], box["high"]] for box in space.get("keep_out_m", ())], np.float64)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        return [f"space: {type(error).__name__}: {error}"]
+    faults = []
+    if radius.shape != (n_joints,) or not np.all((radius > 0) & (radius < 1)):
+        faults.append(f"space.link_radius_m: expected {n_joints} numbers between 0 and 1 m, one a joint")
+    boxes = boxes.reshape(-1, 2, 3) if boxes.size % 6 == 0 else np.full((1, 2, 3), np.nan)
+    if not np.all(np.isfinite(boxes)) or not np.all(boxes[:, 0] < boxes[:, 1]):
+        faults.append("space.keep_out_m: expected boxes with finite `low` below `high`, three numbers each, m")
+    return faults
