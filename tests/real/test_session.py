@@ -94,6 +94,7 @@ def test_in_the_shadow_nothing_is_sent(
         for line in child.stdout:
             if "SPACE stop" in line:
                 break
+        time.sleep(1.0)  # Until the robot's topics have come a while: before, the policy is not ready.
         os.write(child.stdin.fileno(), b"a")
         assert child.stdout.readline().strip() == "active"
         time.sleep(1.0)
