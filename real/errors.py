@@ -115,6 +115,21 @@ class StopPressed(AshoreError):
         )
 
 
+class NoOperator(AshoreError):
+    """A guard that needs an operator shall be activated without one."""
+
+    def __init__(self, silent_s: float, deadman_s: float) -> None:
+        heard = (
+            "no operator was heard of yet"
+            if silent_s == float("inf")
+            else f"the operator is silent for {silent_s:.1f} s"
+        )
+        super().__init__(
+            f"{heard}, and this guard stops after {deadman_s:g} s of silence. Expected a sign of life: it comes from "
+            "the session of ashore deploy, or from ashore operate; a moment after their start, activate again."
+        )
+
+
 class ProcessEnded(AshoreError):
     """A process of a deployment ended although it was still needed."""
 

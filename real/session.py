@@ -93,6 +93,8 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         for process in plan:
             conductor.transition(process.name, "configure")
         station = stack.enter_context(Station(domain_id, plan[0].namespace, with_operator=True))
+        if not config.shadow:
+            station.wait_until_heard()
         say(f"{config.robot} in ROS domain {domain_id}; logs in {log_dir}.\n{KEYS}")
         session = _Session(conductor, station, recorder, [process.name for process in plan], config.bundle.name, say)
         stack.callback(session.deactivate)

@@ -15,7 +15,7 @@ from ashore.real.errors import NoNode, NothingRuns
 from ashore.real.health import Health, Listener
 from ashore.real.messages import message_class
 from ashore.real.network import running_domains
-from ashore.real.nodes.link import Link, load_rclpy, quality_profile
+from ashore.real.nodes.link import load_rclpy, quality_profile
 from ashore.real.nodes.operation import ALIVE_HZ, ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STOP_TYPE
 
 ORDER = ("policy", "guard")
@@ -62,15 +62,15 @@ class Station:
         rclpy.init(context=self._context, domain_id=self._domain_id, signal_handler_options=no_handlers)
         self._node = rclpy.create_node("operator", namespace=self._namespace, context=self._context)
         self._listener = Listener(self._node)
-        link = Link(self._node)
         kind, quality = message_class(STOP_TYPE), quality_profile("notice")
         self._stop = self._node.create_publisher(kind, STOP_TOPIC, quality)
-        alive, sign = link.publisher(ALIVE_TOPIC, ALIVE_TYPE, "order"), message_class(ALIVE_TYPE)()
+        sign, quality = message_class(ALIVE_TYPE), quality_profile("order")
+        self._alive = self._node.create_publisher(sign, ALIVE_TOPIC, quality)
         executors = importlib.import_module("rclpy.executors")
         self._executor = executors.SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         if self._with_operator:
-            self._node.create_timer(1.0 / ALIVE_HZ, lambda: alive(sign))
+            self._node.create_timer(1.0 / ALIVE_HZ, lambda: self._alive.publish(sign()))
         self._thread = threading.Thread(target=self._serve, name="operator", daemon=True)
         self._thread.start()
         return self
@@ -83,6 +83,13 @@ class Station:
         self._executor.shutdown(timeout_sec=1.0)
         self._node.destroy_node()
         self._rclpy.try_shutdown(context=self._context)
+
+    def wait_until_heard(self) -> bool:
+        """Wait until a guard listens to the sign of life; says whether one does."""
+        until_s = time.monotonic() + HEARD_S
+        while not self._alive.get_subscription_count() and time.monotonic() < until_s:
+            time.sleep(POLL_S)
+        return bool(self._alive.get_subscription_count())
 
     def health(self) -> Mapping[str, Health]:
         """Give how every node that was heard of is now."""

@@ -97,6 +97,7 @@ CASES: tuple[AshoreError, ...] = (
     real.RobotMismatch("panda", "crazyflie"),
     real.NotReady(["joint_pos_rad[3]: -141, learnt -2.9 to -1.2"]),
     real.StopPressed(),
+    real.NoOperator(1.5, 1.0),
     real.NothingRuns([3, 7]),
     real.NoNode("guard", "panda", ["crazyflie/guard"]),
     real.ProcessEnded("guard", -9, Path("logs/guard.log"), "  the last line"),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.policies.diagnosis.rollouts import Rollout
+from ashore.policies.execution.executor import BLEND_ROWS
 
 Array = NDArray[Any]
 RATIO = 3.0
@@ -21,7 +22,7 @@ class Seams:
     """Mean absolute change of the executed action from one step to the next, contract units per step."""
 
     at_seams: Array
-    """(Da,) where the later action is the first that is executed of another chunk."""
+    """(Da,) where one chunk goes over into the next: up to its first action, and on while the executor blends."""
     within: Array
     """(Da,) where both come from one chunk."""
     span: Array
@@ -44,7 +45,7 @@ class Seams:
 def measure_seams(rollouts: Sequence[Rollout]) -> Seams | None:
     """Measure the jumps of the executed actions; None where no episode has both a seam and a step within a chunk."""
     changes = [np.abs(np.diff(each.actions.astype(np.float64), axis=0)) for each in rollouts]
-    is_seam = np.concatenate([np.diff(each.plans) != 0 for each in rollouts])
+    is_seam = np.concatenate([_seams(each.plans) for each in rollouts])
     jumps = np.concatenate(changes)
     is_known = np.isfinite(jumps).all(axis=1)
     at, within = jumps[is_seam & is_known], jumps[~is_seam & is_known]
@@ -53,3 +54,13 @@ def measure_seams(rollouts: Sequence[Rollout]) -> Seams | None:
     actions = np.concatenate([each.actions for each in rollouts]).astype(np.float64)
     span = np.nanmax(actions, axis=0) - np.nanmin(actions, axis=0)
     return Seams(at.mean(0), within.mean(0), span, len(at))
+
+
+def _seams(plans: Array) -> Array:
+    """Tell which changes (T - 1,) of an episode's actions, of these chunks (T,), lie where chunks meet."""
+    is_seam = np.zeros(len(plans) - 1, bool)
+    starts = np.flatnonzero(np.diff(plans) != 0)
+    ends = np.append(starts[1:], len(plans) - 1)[: len(starts)]
+    for start, end in zip(starts, ends, strict=True):
+        is_seam[start : start + 1 + min(BLEND_ROWS, (end - start) // 2)] = True
+    return is_seam

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ashore.policies.bundle import read_card
 from ashore.policies.execution.guard import STOPS, Guard, Verdict
-from ashore.real.errors import StopPressed
+from ashore.real.errors import NoOperator, StopPressed
 from ashore.real.health import Health
 from ashore.real.mapping import RobotMapping
 from ashore.real.nodes.base import Work, run_node
@@ -83,9 +83,13 @@ class GuardWork(Work):
 
         Raises:
             StopPressed: the operator's stop is pressed.
+            NoOperator: there must be one, and none was heard of.
         """
         if self._is_pressed:
             raise StopPressed()
+        silent_s = time.monotonic() - self._operator_s
+        if 0 < self._deadman_s < silent_s:
+            raise NoOperator(silent_s, self._deadman_s)
         self._guard.reset(ROBOT)
         self._senses.forget()
         self._proposals.forget()

@@ -21,16 +21,23 @@ from ashore.real.network import applied, environment, own_domain
 from ashore.real.plan import process_plan
 from ashore.real.session import SessionConfig, hold_session
 from ashore.real.supervision import Supervision
+from benchmarks.linear_bundles import circling_arm
+
+
+@pytest.fixture(scope="module")
+def circling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An arm whose tool is led around a circle: held for a moment it goes on, which a quadrotor would not."""
+    return circling_arm(tmp_path_factory.mktemp("session") / "circling.ashore")
 
 
 @pytest.fixture
-def robot(marked_bundle: Path, tmp_path: Path) -> Iterator[tuple[int, Conductor]]:
-    """A Crazyflie that flies in its own process: its domain, and a node to look at it with."""
+def robot(circling_bundle: Path, tmp_path: Path) -> Iterator[tuple[int, Conductor]]:
+    """An arm in its own process: its domain, and a node to look at it with."""
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(marked_bundle, "twin/crazyflie", None, 0, "loopback", domain_id)[:1]
+        plan = process_plan(circling_bundle, "twin/panda", None, 0, "loopback", domain_id)[:1]
         with (
             Supervision(plan, tmp_path / "robot") as supervision,
-            Conductor("crazyflie", domain_id, supervision) as conductor,
+            Conductor("panda", domain_id, supervision) as conductor,
         ):
             conductor.transition("twin", "configure")
             conductor.transition("twin", "activate")
@@ -47,13 +54,25 @@ def keys_at(*presses: tuple[float, str]) -> Iterator[str]:
         yield key
 
 
+def activated(said: list[str]) -> Iterator[str]:
+    """Press the key until it is done: on a busy machine topics come too slowly now and then, which is refused."""
+    until_s, before = time.monotonic() + 30.0, said.count("active")
+    while said.count("active") == before and time.monotonic() < until_s:
+        yield from keys_at((0.5, "a"))
+
+
+def moves(heard: list[np.ndarray]) -> np.ndarray:
+    """Tell which commands differ from the one before."""
+    return np.abs(np.diff(heard, axis=0)).max(1) > 1e-4 if len(heard) > 1 else np.zeros(0, bool)
+
+
 def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
-    marked_bundle: Path, robot: tuple[int, Conductor], tmp_path: Path
+    circling_bundle: Path, robot: tuple[int, Conductor], tmp_path: Path
 ) -> None:
     domain_id, conductor = robot
-    channel, heard = RobotMapping.named("crazyflie").commands[0], []
+    channel, heard = RobotMapping.named("panda").commands[0], []
     conductor.link.subscribe(
-        channel.topic, channel.type, "order", lambda m: heard.append(float(channel.read(m)["rate_body_rad_s"][2]))
+        channel.topic, channel.type, "order", lambda m: heard.append(channel.read(m)["joint_target_rad"])
     )
     said: list[str] = []
     counts: dict[str, int] = {}
@@ -61,42 +80,47 @@ def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
     def keys() -> Iterator[str]:
         yield from keys_at((1.0, ""))
         counts["before"] = len(heard)
-        yield from keys_at((0.0, "a"))
+        yield from activated(said)
         until_s = time.monotonic() + 20.0
-        while sum(np.isclose(heard, 0.125, atol=1e-6)) < 10 and time.monotonic() < until_s:
+        while moves(heard).sum() < 10 and time.monotonic() < until_s:
             yield from keys_at((0.1, ""))
         yield from keys_at((0.0, " "), (0.5, ""))
         counts["stopped at"] = len(heard)
-        yield from keys_at((0.5, "d"), (0.2, "a"), (0.2, "r"), (0.2, "a"), (1.5, "y"), (0.3, "q"))
+        yield from keys_at((0.5, "d"), (0.2, "a"), (0.2, "r"))
+        counts["let go"] = len(heard)
+        yield from activated(said)
+        yield from keys_at((1.5, "y"), (0.3, "q"))
 
-    config = SessionConfig(marked_bundle, "crazyflie", domain_id, record=tmp_path / "store", log_dir=tmp_path / "logs")
+    config = SessionConfig(circling_bundle, "panda", domain_id, record=tmp_path / "store", log_dir=tmp_path / "logs")
     hold_session(config, keys(), said.append)
     assert counts["before"] == 0
-    marked = [np.isclose(rate, 0.125, atol=1e-6) for rate in heard]
-    assert any(marked[: counts["stopped at"]]) and not any(marked[counts["stopped at"] : counts["stopped at"] + 15])
+    assert moves(heard[: counts["stopped at"]]).sum() >= 10
+    assert not moves(heard[counts["stopped at"] : counts["let go"]]).any()
     assert any("not active" in text and "operator's stop is pressed" in text for text in said), said
-    assert sum(text == "active" for text in said) == 2 and any("succeeded" in text for text in said)
+    assert said.count("active") == 2 and any("succeeded" in text for text in said)
     with EpisodeStore.open(tmp_path / "store", readonly=True) as store:
         metas = [store.read_meta(index) for index in store.indices]
-    assert [meta.source for meta in metas] == ["real", "real"] and metas[1].success is True and metas[0].truncated
+    assert {meta.source for meta in metas} == {"real"} and metas[-1].success is True and metas[0].truncated
 
 
-def test_in_the_shadow_nothing_is_sent(
-    marked_bundle: Path, robot: tuple[int, Conductor], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_in_the_shadow_nothing_is_sent(circling_bundle: Path, robot: tuple[int, Conductor]) -> None:
     domain_id, conductor = robot
-    channel, heard = RobotMapping.named("crazyflie").commands[0], []
+    channel, heard = RobotMapping.named("panda").commands[0], []
     conductor.link.subscribe(channel.topic, channel.type, "order", heard.append)
-    command = [sys.executable, "-m", "ashore.cli.main", "deploy", str(marked_bundle), "--robot", "crazyflie"]
+    command = [sys.executable, "-m", "ashore.cli.main", "deploy", str(circling_bundle), "--robot", "panda"]
     options = ["--shadow", "--domain", str(domain_id), "--despite-evidence"]
     with subprocess.Popen([*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None and child.stdout is not None
         for line in child.stdout:
             if "SPACE stop" in line:
                 break
-        time.sleep(1.0)  # Until the robot's topics have come a while: before, the policy is not ready.
         os.write(child.stdin.fileno(), b"a")
-        assert child.stdout.readline().strip() == "active"
+        for line in child.stdout:  # As above: what is not ready yet is refused, and asked again.
+            if line.strip() == "active":
+                break
+            if line.startswith("not active"):
+                time.sleep(0.5)
+                os.write(child.stdin.fileno(), b"a")
         time.sleep(1.0)
         os.write(child.stdin.fileno(), b"q")
         told = child.stdout.read()

@@ -11,9 +11,9 @@ pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
 pytest.importorskip("pybullet", reason="pybullet is not installed")
 
 from ashore.cli.main import main
-from ashore.real.errors import NothingRuns
+from ashore.real.errors import NothingRuns, TransitionRefused
 from ashore.real.network import own_domain, running_domains
-from ashore.real.station import find_domain
+from ashore.real.station import Station, find_domain
 from benchmarks.fault_graph import Graph
 from benchmarks.faults import follower
 
@@ -43,9 +43,16 @@ def test_status_and_a_stop_from_the_keyboard(marked_bundle: Path, tmp_path: Path
 
 def test_a_guard_with_a_deadman_stops_without_an_operator(marked_bundle: Path, tmp_path: Path) -> None:
     with Graph(marked_bundle, "crazyflie", tmp_path, deadman_s=0.5) as graph:
-        graph.start()
+        with pytest.raises(TransitionRefused, match="no operator was heard of yet"):
+            graph.start()
+        graph.conductor.transition("policy", "deactivate")
+        with Station(graph.domain_id, "crazyflie", with_operator=True) as station:
+            assert station.wait_until_heard()
+            time.sleep(0.3)
+            graph.start()
+            assert graph.station.health()["crazyflie/guard"].text == "commands pass"
+        time.sleep(2.0)
         assert not any(f for _, f in graph.judge.followed(follower("crazyflie", graph.judge))[-20:])
-        time.sleep(1.0)
         assert "operator_gone" in graph.station.health()["crazyflie/guard"].text
 
 
