@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from ashore.real.errors import NoAnswer, TransitionRefused
-from ashore.real.nodes.link import Link, load_rclpy
+from ashore.real.nodes.link import Link
+from ashore.real.own_node import OwnNode
 from ashore.real.supervision import Supervision
 
 POLL_S = 0.05
@@ -35,36 +35,20 @@ class Conductor:
     def __init__(
         self, namespace: str, domain_id: int | None, supervision: Supervision, patience: Patience | None = None
     ) -> None:
-        self._rclpy = load_rclpy()
-        self._namespace = namespace
-        self._domain_id = domain_id
+        self._own = OwnNode("conductor", namespace, domain_id)
         self._supervision = supervision
         self._patience = patience if patience is not None else Patience()
         self._clients: dict[str, Any] = {}
-        self._halt = threading.Event()
 
     def __enter__(self) -> Self:
-        rclpy = self._rclpy
-        self._context = rclpy.Context()
-        no_handlers = rclpy.signals.SignalHandlerOptions.NO
-        rclpy.init(context=self._context, domain_id=self._domain_id, signal_handler_options=no_handlers)
-        self._node = rclpy.create_node("conductor", namespace=self._namespace, context=self._context)
-        self.link = Link(self._node)
-        executors = importlib.import_module("rclpy.executors")
-        self._executor = executors.SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._serve, name="conductor", daemon=True)
-        self._thread.start()
+        self._own.__enter__()
+        self.link = Link(self._own.node)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._halt.set()
-        self._thread.join(timeout=2.0)
-        self._executor.shutdown(timeout_sec=1.0)
-        self._node.destroy_node()
-        self._rclpy.try_shutdown(context=self._context)
+        self._own.__exit__(kind, fault, trace)
 
     def transition(self, node: str, transition: str) -> None:
         """Drive a node through one lifecycle transition.
@@ -117,14 +101,10 @@ class Conductor:
 
     def _call(self, kind: Any, service: str, request: Any, slow: bool) -> Any:
         if service not in self._clients:
-            self._clients[service] = self._node.create_client(kind, service)
+            self._clients[service] = self._own.node.create_client(kind, service)
         client = self._clients[service]
         limit_s = self._patience.start_s if slow else self._patience.answer_s
         self.wait_for(f"the service {service!r}", client.service_is_ready, limit_s)
         future = client.call_async(request)
         self.wait_for(f"the service {service!r}", future.done, limit_s)
         return future.result()
-
-    def _serve(self) -> None:
-        while not self._halt.is_set():
-            self._executor.spin_once(timeout_sec=POLL_S)

@@ -21,7 +21,7 @@ from ashore.real.nodes.link import load_rclpy
 from ashore.real.plan import TWIN, Process, default_profile, process_plan
 from ashore.real.recording import Recorder, open_store
 from ashore.real.report import DeployReport, EpisodeOutcome
-from ashore.real.supervision import Supervision
+from ashore.real.supervision import Supervision, undisturbed
 from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
 
@@ -205,4 +205,5 @@ def _abandoning(recorder: Recorder) -> Iterator[None]:
         done = True
     finally:
         if not done:
-            recorder.abandon()
+            with undisturbed():
+                recorder.abandon()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import threading
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -15,15 +14,15 @@ from ashore.real.errors import NoNode, NothingRuns
 from ashore.real.health import Health, Listener
 from ashore.real.messages import message_class
 from ashore.real.network import running_domains
-from ashore.real.nodes.link import load_rclpy, quality_profile
+from ashore.real.nodes.link import quality_profile
 from ashore.real.nodes.operation import ALIVE_HZ, ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STOP_TYPE
+from ashore.real.own_node import POLL_S, OwnNode
 
 ORDER = ("policy", "guard")
 """Of activation: the guard speaks last, and is silenced first."""
 ANSWER_S = 5.0
 HEARD_S = 5.0
 """How long a guard has to hear of the stop, the time to find it included."""
-POLL_S = 0.05
 
 
 def find_domain(domain_id: int | None) -> int:
@@ -51,38 +50,23 @@ class Station:
             namespace: the robot's.
             with_operator: send the sign of life that a guard with a deadman waits for.
         """
-        self._rclpy = load_rclpy()
-        self._domain_id, self._namespace, self._with_operator = domain_id, namespace, with_operator
-        self._halt = threading.Event()
+        self._own = OwnNode("operator", namespace, domain_id)
+        self._namespace, self._with_operator = namespace, with_operator
 
     def __enter__(self) -> Self:
-        rclpy = self._rclpy
-        self._context = rclpy.Context()
-        no_handlers = rclpy.signals.SignalHandlerOptions.NO
-        rclpy.init(context=self._context, domain_id=self._domain_id, signal_handler_options=no_handlers)
-        self._node = rclpy.create_node("operator", namespace=self._namespace, context=self._context)
-        self._listener = Listener(self._node)
-        kind, quality = message_class(STOP_TYPE), quality_profile("notice")
-        self._stop = self._node.create_publisher(kind, STOP_TOPIC, quality)
-        sign, quality = message_class(ALIVE_TYPE), quality_profile("order")
-        self._alive = self._node.create_publisher(sign, ALIVE_TOPIC, quality)
-        executors = importlib.import_module("rclpy.executors")
-        self._executor = executors.SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
+        node = self._own.__enter__().node
+        self._listener = Listener(node)
+        kind, sign = message_class(STOP_TYPE), message_class(ALIVE_TYPE)
+        self._stop = node.create_publisher(kind, STOP_TOPIC, quality_profile("notice"))
+        self._alive = node.create_publisher(sign, ALIVE_TOPIC, quality_profile("order"))
         if self._with_operator:
-            self._node.create_timer(1.0 / ALIVE_HZ, lambda: self._alive.publish(sign()))
-        self._thread = threading.Thread(target=self._serve, name="operator", daemon=True)
-        self._thread.start()
+            node.create_timer(1.0 / ALIVE_HZ, lambda: self._alive.publish(sign()))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._halt.set()
-        self._thread.join(timeout=2.0)
-        self._executor.shutdown(timeout_sec=1.0)
-        self._node.destroy_node()
-        self._rclpy.try_shutdown(context=self._context)
+        self._own.__exit__(kind, fault, trace)
 
     def wait_until_heard(self) -> bool:
         """Wait until a guard listens to the sign of life; says whether one does."""
@@ -125,7 +109,7 @@ class Station:
     def _call(self, package: str, kind: str, name: str, until_s: float, transition: int | None = None) -> Any:
         """Call a service; None where nobody answers in time."""
         service = getattr(importlib.import_module(f"{package}.srv"), kind)
-        client, request = self._node.create_client(service, name), service.Request()
+        client, request = self._own.node.create_client(service, name), service.Request()
         if transition is not None:
             request.transition.id = transition
         try:
@@ -136,8 +120,4 @@ class Station:
                 time.sleep(POLL_S / 10)
             return future.result() if future.done() else None
         finally:
-            self._node.destroy_client(client)
-
-    def _serve(self) -> None:
-        while not self._halt.is_set():
-            self._executor.spin_once(timeout_sec=POLL_S)
+            self._own.node.destroy_client(client)

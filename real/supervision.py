@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -86,8 +87,7 @@ class Supervision:
 
     def _end(self) -> None:
         """End the processes in reverse order of the plan; a second Ctrl-C does not cut this short."""
-        before = _ignore_interrupts()
-        try:
+        with undisturbed():
             for process in reversed(list(self._running.values())):
                 if process.poll() is None:
                     process.send_signal(signal.SIGTERM)
@@ -100,14 +100,17 @@ class Supervision:
                     process.wait()
             for log in self._logs:
                 log.close()
-        finally:
-            if before is not None:
-                signal.signal(signal.SIGINT, before)
 
 
-def _ignore_interrupts() -> "signal._HANDLER":
-    """Ignore SIGINT and return the handler before; only the main thread may and need do this."""
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore SIGINT in a block that a second Ctrl-C must not cut short; only the main thread may and need do this."""
     try:
-        return signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     except ValueError:
-        return None
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
