@@ -62,5 +62,5 @@ def _seams(plans: Array) -> Array:
     starts = np.flatnonzero(np.diff(plans) != 0)
     ends = np.append(starts[1:], len(plans) - 1)[: len(starts)]
     for start, end in zip(starts, ends, strict=True):
-        is_seam[start : start + 1 + min(BLEND_ROWS, (end - start) // 2)] = True
+        is_seam[start : start + 1 + (BLEND_ROWS if end - start >= 2 * BLEND_ROWS else 0)] = True
     return is_seam

@@ -144,14 +144,15 @@ def test_rates_and_short_chunks_change_at_once() -> None:
     rate = Contract("test", "test", CONTRACT.observations, (Feature("v", (1,), "m/s", "none"),), 10.0)
     chunks = [np.full((1, 12, 1), value, np.float32) for value in (0.0, 1.0)]
     assert played(ChunkExecutor(rate, TO, LONG, 1), chunks, 10, LONG, rate)[:, 0].tolist() == [0.0] * 8 + [1.0] * 2
-    assert played(ChunkExecutor(CONTRACT, TO, 1, 1), chunks, 2, 1)[:, 0].tolist() == [0.0, 1.0]
+    assert played(ChunkExecutor(CONTRACT, TO, 7, 1), chunks, 9, 7)[:, 0].tolist() == [0.0] * 7 + [1.0] * 2
 
 
 def test_a_decision_is_no_seam() -> None:
     gripper = Feature("gripper_target_m", (1,), "m", "none", low=(0.0,), high=(0.08,))
     contract = Contract("test", "test", CONTRACT.observations, (gripper,), 10.0)
-    chunks = [np.full((1, TP, 1), value, np.float32) for value in (0.08, 0.0)]
-    assert played(ChunkExecutor(contract, TO, TA, 1), chunks, 4, TA)[:, 0].tolist() == [np.float32(0.08)] * 3 + [0.0]
+    chunks = [np.full((1, 12, 1), value, np.float32) for value in (0.08, 0.0)]
+    told = played(ChunkExecutor(contract, TO, LONG, 1), chunks, 10, LONG)[:, 0].tolist()
+    assert told == [np.float32(0.08)] * 8 + [0.0] * 2
 
 
 @given(st.integers(0, 1000), st.booleans())
@@ -163,8 +164,8 @@ def test_blended_quaternions_stay_rotations_on_the_short_way(seed: int, flipped:
     first /= np.linalg.norm(first)
     second = first + 0.1 * rng.normal(size=4)
     second *= (-1 if flipped else 1) / np.linalg.norm(second)
-    chunks = [np.broadcast_to(np.float32(q), (1, TP, 4)) for q in (first, second)]
-    told = played(ChunkExecutor(contract, TO, TA, 1), chunks, 6, TA)
+    chunks = [np.broadcast_to(np.float32(q), (1, 12, 4)) for q in (first, second)]
+    told = played(ChunkExecutor(contract, TO, LONG, 1), chunks, 16, LONG)
     assert np.allclose(np.linalg.norm(told, axis=1), 1.0, atol=1e-5)
     ends = np.abs(told @ second)  # Both signs are one rotation.
-    assert np.all(np.diff(ends[2:]) >= -1e-5)
+    assert np.all(np.diff(ends[7:]) >= -1e-5)
