@@ -32,7 +32,7 @@ class Verdict:
     command: Array
     """(N, Dc) float64, finite and within limits."""
     intervened: Array
-    """(N,) whether the command differs from the proposed one."""
+    """(N,) whether it was not let pass: stopped, or shortened by a limit other than "motion", which only smooths."""
     stopped: Array
     """(N,) whether the robot's stop took the command's place."""
     reasons: tuple[tuple[str, Array], ...]
@@ -106,8 +106,8 @@ class Guard:
         if stopped.any():
             wanted[stopped] = self._stop(observed, n)[stopped]
         sent, shortened = self._limit(wanted, stopped, observed, now_s)
-        intervened = (sent != proposed).any(1)  # NaN differs from everything.
         reasons = tuple(zip((*STOPS, *LIMITS), (*stops, *shortened), strict=True))
+        intervened = np.logical_or.reduce([hit for name, hit in reasons if name != "motion"])
         return Verdict(sent, intervened, stopped, reasons)
 
     def _checked(self, command: Array, observed: Mapping[str, Array], command_age_s: Array) -> Array:
