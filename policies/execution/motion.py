@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 MOST_PERIODS = 1000
 """Of a braking path that is followed; a longer one is not taken."""
+TOGETHER = 32
+"""Robots whose braking paths are looked at together: more would need much memory for little time."""
 EARLY = 0.5
 """How much before its time a period may begin, in periods: a loop's jitter, and no more than that."""
 
@@ -200,8 +202,11 @@ class Motion:
             return np.ones(len(p), bool)
         path = np.stack([p, *self._bounds.braked(p, v, a)])  # (T, N, Dc)
         clear = space.is_far(p, np.abs(path - p).max(0))
-        for row in np.flatnonzero(~clear):
-            clear[row] = space.is_clear(path[:, row]).all()
+        unsure = np.flatnonzero(~clear)
+        for start in range(0, len(unsure), TOGETHER):
+            rows = unsure[start : start + TOGETHER]
+            places = path[:, rows].reshape(-1, p.shape[1])
+            clear[rows] = space.is_clear(places).reshape(len(path), len(rows)).all(0)
         return clear
 
     def _braking_where(self, chosen: Array, p: Array, v: Array, a: Array) -> tuple[Array, Array, Array]:
