@@ -39,10 +39,9 @@ class Watch:
             if name not in self._moved_s or self._moved_s[name][0] != value:
                 self._moved_s[name] = (value, now_s)
 
-    def strange_s(self, now_s: float) -> float:
-        """Say for how long observations have been of another kind."""
-        return max(0.0, now_s - self._strange_since_s)
-
-    def frozen(self, now_s: float) -> list[str]:
-        """Name the features that stand still and never did."""
-        return [name for name, (_, at_s) in self._moved_s.items() if now_s - at_s > FROZEN_S]
+    def problem(self, now_s: float, patience_s: float) -> str:
+        """Say what has been wrong for too long, of another kind for patience_s or standing still; empty for nothing."""
+        if now_s - self._strange_since_s > patience_s:
+            return f"observations are of another kind than the data ({self.distance:.1f} times the limit)"
+        frozen = [name for name, (_, at_s) in self._moved_s.items() if now_s - at_s > FROZEN_S]
+        return f"observations stand still, to the bit: {', '.join(frozen)}" if frozen else ""

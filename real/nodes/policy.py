@@ -80,6 +80,7 @@ class PolicyWork(Work):
         if self._hold_s > 0:
             self._require_ready()
         self._watch.reset()
+        self._held_by = ""
         self._thinking.stop()
         self._executor.reset(np.array([0]))
         self._tick_index = 0
@@ -115,7 +116,9 @@ class PolicyWork(Work):
             self._executor.observe(obs, now_s)
             self._watch.see(observed, obs[0], now_s)
         self._tick_index += 1
-        if self._is_held(now_s):
+        self._held_by = self._watch.problem(now_s, self._hold_s) if self._hold_s > 0 else ""
+        if self._held_by:
+            self._link.refuse(f"{self._held_by}; nothing is proposed")
             return
         self._plan(now_s, is_step)
         action, age_s = self._executor.action(now_s)
@@ -137,18 +140,6 @@ class PolicyWork(Work):
         if faults:
             raise NotReady(faults)
 
-    def _is_held(self, now_s: float) -> bool:
-        """Tell whether nothing is proposed, since observations have not been what they should be for too long."""
-        if self._hold_s <= 0:
-            return False
-        if self._watch.strange_s(now_s) > self._hold_s:
-            self._link.refuse(f"observations are of another kind ({self._watch.distance:.1f} times the limit)")
-            return True
-        frozen = self._watch.frozen(now_s)
-        if frozen:
-            self._link.refuse(f"observations stand still, to the bit: {', '.join(frozen)}")
-        return bool(frozen)
-
     def _plan(self, now_s: float, is_step: bool) -> None:
         wait_s = 0.0
         if is_step and not self._thinking.busy and self._executor.due(now_s)[0]:
@@ -169,9 +160,10 @@ class PolicyWork(Work):
         if age_s > self._max_age_s:
             waiting = "no observation of every topic yet" if np.isinf(age_s) else f"an observation is {age_s:.1f} s old"
             return Health("warning", f"{waiting}; nothing is proposed", facts)
+        if self._held_by:
+            return Health("warning", f"{self._held_by}; nothing is proposed", facts)
         if self._watch.distance > 1.0:
-            held = "nothing is proposed" if self._is_held(time.monotonic()) else "proposing"
-            return Health("warning", f"observations are of another kind than the data; {held}", facts)
+            return Health("warning", "observations are of another kind than the data; proposing", facts)
         return Health("ok", "proposing", facts)
 
     def _report(self) -> Answer:
