@@ -82,6 +82,10 @@ class Guard:
         for latched in self._told.values():
             latched[ids] = False
 
+    def is_moving(self) -> Array:
+        """Say which robots (N,) were last told set-points that are still on their way to rest."""
+        return self._motion.is_moving()
+
     def filter(self, command: Array, observed: Mapping[str, Array], now_s: float, command_age_s: Array) -> Verdict:
         """Judge one command period.
 

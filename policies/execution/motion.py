@@ -116,6 +116,11 @@ class Motion:
         self.position[ids], self._wanted[ids], self._due_s[ids] = np.nan, np.nan, np.nan
         self._v[ids], self._a[ids] = 0.0, 0.0
 
+    def is_moving(self) -> Array:
+        """Say which robots (N,) have set-points that still move and cannot stand at once."""
+        takes_time = self._bounds.acceleration < 2 * self._bounds.rate
+        return np.asarray(((self._v != 0.0) & takes_time).any(1))
+
     def start(self, at: Array) -> None:
         """Begin, at rest, with set-points (N, Dc) where none was sent yet."""
         fresh = np.isnan(self.position)

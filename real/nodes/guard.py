@@ -29,6 +29,8 @@ from ashore.sim.interfaces import make_interface
 Array = NDArray[Any]
 ROBOT = np.array([0])
 """The one robot of this guard."""
+BRAKE_S = 2.0
+"""How long a guard that is deactivated may go on braking; from full speed an arm needs a third of a second."""
 COUNTED = ("ticks", "interventions", "stops")
 DEADMAN = Setting(0.0, 0.0, 10.0, "Stop when no operator was heard of for so many seconds; 0 needs no operator.")
 LAG_S = 0.003
@@ -99,14 +101,20 @@ class GuardWork(Work):
             self._active = True
 
     def deactivate(self) -> None:
-        """Send the robot's stop once, within the limits, then nothing."""
+        """Send the robot's stop until its set-points rest, at least once, then nothing."""
         if self._loop is None or not self._active:
             return
         self._loop.stop()
-        self._sent.lift()  # The last command is no tick: it goes out at once.
-        stop = self._filter(time.monotonic(), np.inf) if self._last_command is not None else None
-        if stop is not None:
+        self._sent.lift()  # The last commands are no ticks: the first one goes out at once.
+        until_s = time.monotonic() + BRAKE_S
+        while self._last_command is not None:
+            stop = self._filter(time.monotonic(), np.inf)
+            if stop is None:
+                break
             self._send(stop.command[0])
+            if not self._guard.is_moving()[0] or time.monotonic() > until_s:
+                break
+            time.sleep(self._period_s)
         with self._sending:
             self._active = False
         self._sent.lift()
