@@ -19,7 +19,7 @@ from ashore.real.mapping import RobotMapping
 from ashore.real.network import applied, environment, own_domain, sweep_segments
 from ashore.real.nodes.link import load_rclpy
 from ashore.real.plan import TWIN, Process, default_profile, process_plan
-from ashore.real.recording import Recorder, open_store
+from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.real.report import DeployReport, EpisodeOutcome
 from ashore.real.supervision import Supervision, undisturbed
 from ashore.sim.interfaces import make_interface
@@ -151,15 +151,16 @@ class _Show:
             self._conductor.transition(node, "configure")
         self._conductor.transition(TWIN, "activate")
         for index in range(config.episodes):
-            self._play_one(config.seed + index, config.bundle.name)
+            self._play_one(config.seed + index, config.bundle)
             n_success = sum(outcome.success for outcome in self._tally.outcomes)
             progress(index + 1, config.episodes, f"{n_success} of {index + 1} succeeded")
 
-    def _play_one(self, seed: int, operator: str) -> None:
+    def _play_one(self, seed: int, bundle: Path) -> None:
         conductor, recorder = self._conductor, self._recorder
         conductor.set_parameters(TWIN, {"seed": seed})
         facts = conductor.ask("twin/reset")
-        meta = EpisodeMeta(source="twin", operator=operator, seed=seed, draw=facts["draw"])
+        versions = told_versions(bundle)
+        meta = EpisodeMeta(source="twin", operator=bundle.name, seed=seed, draw=facts["draw"], versions=versions)
         recorder.begin(meta)
         with _abandoning(recorder):
             conductor.transition("policy", "activate")

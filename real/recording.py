@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
+from ashore.datasets.durable import sha256_hex
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.nodes.link import Link
 from ashore.real.rate import Samples
@@ -116,6 +117,13 @@ class Recorder:
             writer.commit(truncated=True)
         elif writer is not None:
             writer.discard()
+
+
+def told_versions(bundle: Path) -> dict[str, str]:
+    """Give the versions that an episode notes, and the SHA-256 of the bundle that played it."""
+    from ashore.datasets.episode import installed_versions
+
+    return {**installed_versions(), "bundle_sha256": sha256_hex(bundle.read_bytes())}
 
 
 def open_store(path: Path, contract: Contract) -> EpisodeStore:

@@ -23,9 +23,9 @@ from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.network import Network, applied, environment, sweep_segments
 from ashore.real.nodes.link import load_rclpy
 from ashore.real.plan import GUARD, Bridge, process_plan
-from ashore.real.recording import Recorder, open_store
+from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.real.station import Station
-from ashore.real.supervision import Supervision
+from ashore.real.supervision import Supervision, undisturbed
 from ashore.real.vector import VECTOR_TYPE, element_names, from_vector, proposal_names
 from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
@@ -96,7 +96,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         if not config.shadow:
             station.wait_until_heard()
         say(f"{config.robot} in ROS domain {domain_id}; logs in {log_dir}.\n{KEYS}")
-        session = _Session(conductor, station, recorder, [process.name for process in plan], config.bundle.name, say)
+        session = _Session(conductor, station, recorder, [process.name for process in plan], bundle, say)
         stack.callback(session.deactivate)
         for key in keys:
             if not session.act(key):
@@ -114,11 +114,11 @@ class _Session:
         station: Station,
         recorder: Recorder,
         nodes: list[str],
-        operator: str,
+        bundle: Path,
         say: Callable[[str], None],
     ) -> None:
         self._conductor, self._station, self._recorder = conductor, station, recorder
-        self._nodes, self._operator, self._say = nodes, operator, say
+        self._nodes, self._bundle, self._say = nodes, bundle, say
         self._is_active = False
         self._began_s = 0.0
 
@@ -141,8 +141,13 @@ class _Session:
         if not self._is_active:
             return
         self._is_active = False
-        for node in reversed(self._nodes):
-            self._conductor.transition(node, "deactivate")
+        try:
+            for node in reversed(self._nodes):
+                self._conductor.transition(node, "deactivate")
+        except BaseException:  # A process is gone, or Ctrl-C: what was recorded stays.
+            with undisturbed():
+                self._recorder.abandon()
+            raise
         outcome: dict[str, Any] = {"success": success, "truncated": success is None, "metrics": {}}
         self._recorder.end(outcome)
         told = {True: "succeeded", False: "failed", None: "without a verdict"}[success]
@@ -151,7 +156,9 @@ class _Session:
     def _activate(self) -> None:
         if self._is_active:
             return
-        self._recorder.begin(EpisodeMeta(source="real", operator=self._operator))
+        self._recorder.begin(
+            EpisodeMeta(source="real", operator=self._bundle.name, versions=told_versions(self._bundle))
+        )
         started: list[str] = []
         try:
             for node in self._nodes:

@@ -1,5 +1,6 @@
 """Real processes over real DDS in shared memory: episodes, a killed policy, refusals, Ctrl-C."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -76,6 +77,7 @@ def test_an_episode_is_flown_judged_and_recorded_as_the_robot_saw_it(hover_bundl
     with EpisodeStore.open(tmp_path / "store", readonly=True) as store:
         assert store.contract == contract and len(store) == 1
         episode = store.read(0)
+    assert episode.meta.versions["bundle_sha256"] == hashlib.sha256(hover_bundle.read_bytes()).hexdigest()
     assert episode.meta.source == "twin" and episode.meta.seed == 3 and episode.meta.success is outcome.success
     assert len(episode) > 200 and episode.commands is not None
     assert episode.commands.shape == (len(episode), card.command_width)

@@ -1,10 +1,12 @@
 """A session on a robot, with keys: the twin stands in for it in a process of its own, in a domain of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,9 @@ pytest.importorskip("pybullet", reason="pybullet is not installed")
 
 from ashore.cli.main import main
 from ashore.datasets.store import EpisodeStore
+from ashore.policies.bundle import read_card
 from ashore.real.conductor import Conductor
+from ashore.real.errors import ProcessEnded
 from ashore.real.mapping import RobotMapping
 from ashore.real.network import applied, environment, own_domain
 from ashore.real.plan import process_plan
@@ -100,7 +104,34 @@ def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
     assert said.count("active") == 2 and any("succeeded" in text for text in said)
     with EpisodeStore.open(tmp_path / "store", readonly=True) as store:
         metas = [store.read_meta(index) for index in store.indices]
+    changes = np.diff([*heard[: counts["let go"]]], axis=0)  # The stop brakes: it does not stand at once.
+    limits = read_card(circling_bundle)[1].limits
+    most = np.array(limits.max_acceleration[:7]) / 50.0**2
+    assert np.all(np.abs(np.diff(changes, axis=0)) <= most * (1 + 1e-6) + 1e-9)
+    assert np.all(np.abs(heard[-1] - heard[-2]) <= most)  # So does a deactivate: the last word stands still.
     assert {meta.source for meta in metas} == {"real"} and metas[-1].success is True and metas[0].truncated
+
+
+def test_a_policy_that_dies_ends_the_session_and_what_was_recorded_stays(
+    circling_bundle: Path, robot: tuple[int, Conductor], tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    def keys() -> Iterator[str]:
+        yield from activated(said)
+        yield from keys_at((1.5, ""))
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if b"ashore.real.nodes.policy" in words and str(circling_bundle).encode() in words:
+                    os.kill(int(folder.name), signal.SIGKILL)
+        yield from keys_at((5.0, ""))
+
+    config = SessionConfig(circling_bundle, "panda", robot[0], record=tmp_path / "store", log_dir=tmp_path / "logs")
+    with pytest.raises(ProcessEnded, match="'policy' was ended by signal 9"):
+        hold_session(config, keys(), said.append)
+    with EpisodeStore.open(tmp_path / "store", readonly=True) as store:
+        assert store.abandoned_journals() == [] and store.read_meta(0).truncated
 
 
 def test_in_the_shadow_nothing_is_sent(circling_bundle: Path, robot: tuple[int, Conductor]) -> None:
