@@ -194,6 +194,16 @@ class NothingRuns(AshoreError):
         )
 
 
+class RobotTaken(AshoreError):
+    """A second session wants to command a robot."""
+
+    def __init__(self, namespace: str, domain_id: int) -> None:
+        super().__init__(
+            f"another session commands {namespace!r} in ROS domain {domain_id}. A robot has one commander. "
+            "End that one with its key q, or name the other robot's domain: --domain NUMBER."
+        )
+
+
 class NoNode(AshoreError):
     """A node of a deployment is not there."""
 

@@ -12,7 +12,7 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from ashore.datasets.errors import UnreadableFile
-from ashore.real.errors import NoFreeDomain, OpenToNetwork, SecurityNotEnforced
+from ashore.real.errors import NoFreeDomain, OpenToNetwork, RobotTaken, SecurityNotEnforced
 
 Network = Literal["loopback", "ambient"]
 """loopback: shared memory alone, no socket at all; ambient: as the caller's environment says, for `ros2 launch`."""
@@ -89,6 +89,23 @@ def own_domain(domains: range = DOMAINS) -> Iterator[int]:
             yield domain_id
             return
     raise NoFreeDomain(domains)
+
+
+@contextmanager
+def own_robot(domain_id: int, namespace: str) -> Iterator[None]:
+    """Be the one session of this user on this host that commands a robot, for as long as the block runs.
+
+    Raises:
+        RobotTaken: another session does.
+    """
+    folder = _domains_folder()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / f"robot-{domain_id}-{namespace}").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RobotTaken(namespace, domain_id) from None
+        yield
 
 
 def running_domains() -> list[int]:

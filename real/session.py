@@ -20,7 +20,7 @@ from ashore.policies.bundle import read_card
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
 from ashore.real.mapping import Channel, RobotMapping
-from ashore.real.network import Network, applied, environment, sweep_segments
+from ashore.real.network import Network, applied, environment, own_robot, sweep_segments
 from ashore.real.nodes.link import load_rclpy
 from ashore.real.plan import GUARD, Bridge, process_plan
 from ashore.real.recording import Recorder, open_store, told_versions
@@ -60,6 +60,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
 
     Raises:
         UnknownName, MissingRos, ContractMismatch, RobotMismatch: bundle and robot do not fit; before a process starts.
+        RobotTaken: another session commands the robot.
         ProcessEnded, TransitionRefused, NoAnswer: the deployment failed; all processes were ended.
     """
     load_rclpy()
@@ -81,6 +82,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         store = open_store(config.record, contract) if config.record is not None else None
         if store is not None:
             stack.enter_context(store)
+        stack.enter_context(own_robot(domain_id, plan[0].namespace))
         stack.callback(sweep_segments)
         stack.enter_context(applied(environment(config.network, domain_id)))
         supervision = stack.enter_context(Supervision(plan, log_dir))

@@ -99,6 +99,7 @@ CASES: tuple[AshoreError, ...] = (
     real.StopPressed(),
     real.NoOperator(1.5, 1.0),
     real.NothingRuns([3, 7]),
+    real.RobotTaken("fr3", 7),
     real.NoNode("guard", "panda", ["crazyflie/guard"]),
     real.ProcessEnded("guard", -9, Path("logs/guard.log"), "  the last line"),
     real.SecurityNotEnforced("Permissive"),

@@ -19,9 +19,9 @@ from ashore.cli.main import main
 from ashore.datasets.store import EpisodeStore
 from ashore.policies.bundle import read_card
 from ashore.real.conductor import Conductor
-from ashore.real.errors import ProcessEnded
+from ashore.real.errors import ProcessEnded, RobotTaken
 from ashore.real.mapping import RobotMapping
-from ashore.real.network import applied, environment, own_domain
+from ashore.real.network import applied, environment, own_domain, own_robot
 from ashore.real.plan import process_plan
 from ashore.real.session import SessionConfig, hold_session
 from ashore.real.supervision import Supervision
@@ -132,6 +132,14 @@ def test_a_policy_that_dies_ends_the_session_and_what_was_recorded_stays(
         hold_session(config, keys(), said.append)
     with EpisodeStore.open(tmp_path / "store", readonly=True) as store:
         assert store.abandoned_journals() == [] and store.read_meta(0).truncated
+
+
+def test_a_robot_has_one_session(circling_bundle: Path, tmp_path: Path) -> None:
+    config = SessionConfig(circling_bundle, "panda", 99, log_dir=tmp_path)
+    with own_robot(99, "panda"), pytest.raises(RobotTaken, match="another session commands 'panda' in ROS domain 99"):
+        hold_session(config, iter(()), print)
+    with own_robot(99, "panda"):
+        pass
 
 
 def test_in_the_shadow_nothing_is_sent(circling_bundle: Path, robot: tuple[int, Conductor]) -> None:
