@@ -113,8 +113,8 @@ class Chain:
             raise UnreadableFile("kinematic chain", "links with pos_m, quat_wxyz, axis", str(error), way_out) from error
 
     @cached_property
-    def _constants(self) -> tuple[Array, Array, Array, Array, Array]:
-        """Fixed parts: positions (J, 3), then F A, F (1 - A), F [a]x (J, 3, 3) with A = a a^T, and axes (J, 3).
+    def _constants(self) -> tuple[Array, Array, Array, Array]:
+        """Fixed parts: F A with its position, F (1 - A), F [a]x (J, 4, 4) with A = a a^T, and axes (J, 3).
 
         Rodrigues: R(q) = A + cos q (1 - A) + sin q [a]x, so that one joint costs two multiply-adds for all N.
         """
@@ -123,16 +123,18 @@ class Chain:
         axes = np.array([link.axis for link in moving], dtype=np.float64)
         outer = axes[:, :, None] * axes[:, None, :]
         cross = np.cross(axes[:, None, :], np.eye(3)[None]).transpose(0, 2, 1)
-        positions = np.array([link.pos_m for link in moving])
-        return positions, fixed @ outer, fixed @ (np.eye(3) - outer), fixed @ cross, axes
+        still, cosine, sine = (np.zeros((len(moving), 4, 4)) for _ in range(3))
+        still[:, :3, :3], cosine[:, :3, :3], sine[:, :3, :3] = fixed @ outer, fixed @ (np.eye(3) - outer), fixed @ cross
+        still[:, :3, 3], still[:, 3, 3] = np.array([link.pos_m for link in moving]), 1.0
+        return still, cosine, sine, axes
 
     @cached_property
-    def _tool(self) -> tuple[Array, Array]:
-        """What is fixed after the last hinge: position (3,) and rotation (3, 3)."""
-        last = self.links[-1]
-        if last.axis is not None:
-            return np.zeros(3), np.eye(3)
-        return np.array(last.pos_m), matrix_from_quat(np.array(last.quat_wxyz))
+    def _tool(self) -> Array:
+        """What is fixed after the last hinge (4, 4)."""
+        last, tool = self.links[-1], np.eye(4)
+        if last.axis is None:
+            tool[:3, :3], tool[:3, 3] = matrix_from_quat(np.array(last.quat_wxyz)), last.pos_m
+        return tool
 
     def _walk(self, q_rad: Array) -> Walk:
         """Tool rotation (N, 3, 3) and position (N, 3); joint origins and axes in the base, (N, J, 3) each."""
@@ -149,16 +151,15 @@ class Chain:
         return _Walked()
 
     def _walk_anew(self, q: Array) -> Walk:
-        positions, still, cosine, sine, axes = self._constants
-        turned = still + np.cos(q)[..., None, None] * cosine + np.sin(q)[..., None, None] * sine  # (N, J, 3, 3)
-        matrix, pos = np.broadcast_to(np.eye(3), (len(q), 3, 3)), np.zeros((len(q), 3))
-        origins, directions = np.empty((*q.shape, 3)), np.empty((*q.shape, 3))
-        for joint in range(q.shape[1]):
-            pos = pos + matrix @ positions[joint]
-            matrix = matrix @ turned[:, joint]
-            origins[:, joint], directions[:, joint] = pos, matrix @ axes[joint]
-        tool_pos, tool_matrix = self._tool
-        return matrix @ tool_matrix, pos + matrix @ tool_pos, origins, directions
+        still, cosine, sine, axes = self._constants
+        turned = still + np.cos(q)[..., None, None] * cosine + np.sin(q)[..., None, None] * sine  # (N, J, 4, 4)
+        frames = np.empty_like(turned)
+        frame = frames[:, 0] = turned[:, 0]
+        for joint in range(1, q.shape[1]):
+            frame = frames[:, joint] = frame @ turned[:, joint]
+        tool = frame @ self._tool
+        directions = (frames[:, :, :3, :3] @ axes[:, :, None])[..., 0]
+        return tool[:, :3, :3], tool[:, :3, 3], frames[:, :, :3, 3], directions
 
 
 def chain_from_model(model: "MjModel", base: str, tool: str) -> Chain:

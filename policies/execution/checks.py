@@ -6,33 +6,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ashore.policies.errors import InvalidCommand
 from ashore.sim.robot import CommandLimits
 
 Array = NDArray[Any]
 
 
-def not_finite(observed: Mapping[str, Array], n: int) -> Array:
-    """Find robots (N,) with an observation that holds NaN or infinity."""
-    found = np.zeros(n, bool)
-    for value in observed.values():
-        finite = np.isfinite(value)
-        if not finite.all():
-            found |= ~finite.reshape(n, -1).all(1)
-    return found
+class Observed:
+    """What a card demands of observations, as arrays: everything finite, and some of it within bounds."""
+
+    def __init__(self, limits: CommandLimits) -> None:
+        low, high = limits.observed_low, limits.observed_high
+        self._widths = {name: len(low.get(name, high.get(name, ()))) for name in sorted({*low, *high})}
+        self._low, self._high = (
+            np.concatenate([np.zeros(0), *(_row(side, name, width, free) for name, width in self._widths.items())])
+            for side, free in ((low, -np.inf), (high, np.inf))
+        )
+
+    def judge(self, observed: Mapping[str, Array], n: int) -> tuple[Array, Array]:
+        """Find robots with an observation that holds NaN or infinity (N,), and those with one out of bounds (N,).
+
+        Raises:
+            InvalidCommand: a bounded observation has another width than its bounds.
+        """
+        parts = [np.reshape(observed[name], (n, -1)) for name in self._widths]
+        wrong = [
+            f"observation {name}: {part.shape[1]} values, {width} bounds"
+            for (name, width), part in zip(self._widths.items(), parts, strict=True)
+            if part.shape[1] != width
+        ]
+        if wrong:
+            raise InvalidCommand(wrong)
+        others = [np.reshape(value, (n, -1)) for name, value in observed.items() if name not in self._widths]
+        values = np.concatenate([np.zeros((n, 0)), *parts, *others], axis=1)
+        bounded = values[:, : len(self._low)]
+        outside = (bounded < self._low) | (bounded > self._high)
+        return np.logical_not(np.isfinite(values).all(1)), np.asarray(outside.any(1))
 
 
-def out_of_bounds(limits: CommandLimits, observed: Mapping[str, Array], n: int) -> Array:
-    """Find robots (N,) with an observation outside observed_low and observed_high."""
-    found = np.zeros(n, bool)
-    for name, low in limits.observed_low.items():
-        below = np.reshape(observed[name], (n, -1)) < low
-        if below.any():
-            found |= below.any(1)
-    for name, high in limits.observed_high.items():
-        above = np.reshape(observed[name], (n, -1)) > high
-        if above.any():
-            found |= above.any(1)
-    return found
+def _row(bounds: Mapping[str, tuple[float, ...]], name: str, width: int, otherwise: float) -> Array:
+    return np.asarray(bounds.get(name, (otherwise,) * width), np.float64)
 
 
 def absent(names: set[str], observed: Mapping[str, Array], n: int) -> list[str]:

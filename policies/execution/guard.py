@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.errors import UnknownName
 from ashore.policies.errors import InvalidCommand
-from ashore.policies.execution.checks import absent, not_finite, out_of_bounds
+from ashore.policies.execution.checks import Observed, absent
 from ashore.policies.execution.limits import Box, bounds_of
 from ashore.policies.execution.motion import Motion, within
 from ashore.policies.execution.space import ArmSpace
@@ -59,6 +59,7 @@ class Guard:
         """
         self._card = card
         self._box = Box(card)
+        self._observed = Observed(card.limits)
         self._interface = make_interface(card.interface)
         self._needed = {*self._box.names, *card.limits.observed_low, *card.limits.observed_high}
         self._motion = Motion(bounds_of(card), n, 1.0 / card.command_hz, ArmSpace(card) if card.space else None)
@@ -100,11 +101,12 @@ class Guard:
         """
         proposed = self._checked(command, observed, command_age_s)
         n = len(proposed)
-        self._is_latched |= out_of_bounds(self._card.limits, observed, n)
+        broken, outside = self._observed.judge(observed, n)
+        self._is_latched |= outside
         finite = np.asarray(np.isfinite(proposed).all(1))
         stale = np.logical_not(np.asarray(command_age_s, np.float64) <= self._card.limits.timeout_s)
         told = (latched.copy() for latched in self._told.values())
-        stops: tuple[Array, ...] = (~finite, stale, not_finite(observed, n), self._is_latched.copy(), *told)
+        stops: tuple[Array, ...] = (~finite, stale, broken, self._is_latched.copy(), *told)
         stopped = np.logical_or.reduce(stops)
         wanted = np.where(stopped[:, None], 0.0, proposed)
         if stopped.any():

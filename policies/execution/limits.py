@@ -30,15 +30,14 @@ class Box:
         self.low = np.asarray(limits.low, np.float64)
         self.high = np.asarray(limits.high, np.float64)
         self.max_lead = _or_infinite(limits.max_lead)
-        self.lead_of = limits.lead_of
         self.names = sorted({source[0] for source in limits.lead_of if source is not None})
+        self._led = [(name, *_columns(limits.lead_of, name)) for name in self.names]
 
     def led(self, observed: Mapping[str, Array], n: int) -> Array:
         """Gather the measured value that each command element drives (N, Dc); NaN where nothing is led."""
         values = np.full((n, len(self.low)), np.nan)
-        for column, source in enumerate(self.lead_of):
-            if source is not None:
-                values[:, column] = np.asarray(observed[source[0]], np.float64).reshape(n, -1)[:, source[1]]
+        for name, columns, elements in self._led:
+            values[:, columns] = np.reshape(observed[name], (n, -1))[:, elements]
         return values
 
     def near(self, led: Array) -> tuple[Array, Array]:
@@ -47,6 +46,12 @@ class Box:
         centre = np.where(is_led, led, 0.0)
         lead = np.where(is_led, self.max_lead, np.inf)
         return centre - lead, centre + lead
+
+
+def _columns(lead_of: Sequence[tuple[str, int] | None], name: str) -> tuple[list[int], list[int]]:
+    """Give the command elements that drive an observation, and which of its elements each one does."""
+    pairs = [(column, source[1]) for column, source in enumerate(lead_of) if source is not None and source[0] == name]
+    return [column for column, _ in pairs], [element for _, element in pairs]
 
 
 def bounds_of(card: RobotCard) -> Bounds:

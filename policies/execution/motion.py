@@ -74,10 +74,14 @@ class Bounds:
         return np.where(np.abs(v) < 1e-12 * self.rate, 0.0, v), a  # Rounding would keep it from ever ending.
 
     def farthest(self, v: Array, a: Array) -> Array:
-        """Bound from above how far a braking path leads, either way: cheap, and about twice what it is."""
+        """Bound from above how far a braking path leads, either way, without following it.
+
+        The way on while the acceleration ends, |a| / jerk periods, with a rate that peaks meanwhile; from the peak the
+        distance of `stoppable`; and one period at the peak for what periods round up.
+        """
         ramp = np.abs(a) / self.jerk + 1
-        peak = np.abs(v) + np.abs(a) * ramp
-        return np.asarray(peak * (2 * ramp + 2 * peak / self.acceleration + 2 * self.acceleration / self.jerk + 2))
+        peak = np.abs(v) + np.abs(a) * ramp / 2
+        return np.asarray(peak * (ramp + 1 + peak / (2 * self.acceleration) + self._lag))
 
     def braked(self, p: Array, v: Array, a: Array) -> Iterator[Array]:
         """Follow the braking path from positions p, period by period, to its end."""
@@ -168,18 +172,17 @@ class Motion:
         """Give the motion after the period that comes nearest to what is wanted, and was a period before."""
         bounds, p, v, a = self._bounds, self.position, self._v, self._a
         moving, behind = wanted - before, before - p
-        near = bounds.stoppable(np.abs(behind))
+        rooms = np.stack([np.abs(behind), np.maximum(bounds.high - p, 0.0), np.maximum(p - bounds.low, 0.0)])
+        near, most, least = bounds.stoppable(rooms)
         is_near = (np.abs(behind) <= near) & (np.abs(moving) <= bounds.rate)
         rate = np.where(is_near, wanted - p, within(moving, -bounds.rate, bounds.rate) + within(behind, -near, near))
-        most, least = (bounds.stoppable(np.maximum(room, 0.0)) for room in (bounds.high - p, p - bounds.low))
         rate = within(rate, -least, most)
-        low = np.maximum(a - bounds.jerk, -bounds.acceleration)
-        low = np.maximum(low, -bounds.brakeable(np.maximum(bounds.rate + v, 0.0)))
-        high = np.minimum(a + bounds.jerk, bounds.acceleration)
-        high = np.minimum(high, bounds.brakeable(np.maximum(bounds.rate - v, 0.0)))
         free = rate - v
+        spare = np.stack([np.maximum(bounds.rate + v, 0.0), np.maximum(bounds.rate - v, 0.0), np.abs(free)])
         # A rate that is caught up with is met without acceleration, else it would be overrun.
-        gentle = bounds.brakeable(np.abs(free))
+        below, above, gentle = bounds.brakeable(spare)
+        low = np.maximum(np.maximum(a - bounds.jerk, -bounds.acceleration), -below)
+        high = np.minimum(np.minimum(a + bounds.jerk, bounds.acceleration), above)
         next_a = within(np.where(is_near, free, within(free, -gentle, gentle)), low, high)
         is_exact = (next_a == free) & (rate == wanted - p)
         next_v = np.where(next_a == free, rate, v + next_a)

@@ -16,6 +16,8 @@ from ashore.sim.robot import RobotCard
 Array = NDArray[Any]
 POINTS = 7
 """Along a link."""
+SHARES = np.stack([np.linspace(1.0, 0.0, POINTS), np.linspace(0.0, 1.0, POINTS)], axis=1)
+"""Of a link's start and end in each of its points (POINTS, 2)."""
 APART_M = 0.05
 """Links are checked against each other where the way along the arm between them is longer than they are thick, by this;
 nearer ones touch by design."""
@@ -30,13 +32,16 @@ class ArmSpace:
         self._chain = Chain.from_mapping(interface["chain"])
         named = [(source[0], column) for column, source in enumerate(card.limits.lead_of) if source is not None]
         self._columns = np.array([column for name, column in named if name == interface["joints"]])
-        self._radius = np.asarray(space["link_radius_m"], np.float64)
+        radius = np.asarray(space["link_radius_m"], np.float64)
+        lengths = self._lengths()
+        self._thick = radius + lengths / (2 * (POINTS - 1))
+        """Of each link (J,): what lies between its points is nearer than they by half their spacing at most."""
         boxes = space.get("keep_out_m", ())
         self._low = np.array([box["low"] for box in boxes], np.float64).reshape(-1, 3)
         self._high = np.array([box["high"] for box in boxes], np.float64).reshape(-1, 3)
-        self._pairs = np.array(self._apart(), np.int64).reshape(-1, 2)
+        self._one, self._other = np.array(_apart(lengths, radius), np.int64).reshape(-1, 2).T
         self._reach = np.zeros(card.command_width)
-        self._reach[self._columns] = self._reaches()
+        self._reach[self._columns] = self._reaches() + radius.max()
         self._known: tuple[Array, Array] | None = None
         """Set-points (N, Dc) and their clearances (N,)."""
 
@@ -62,40 +67,35 @@ class ArmSpace:
     def clearance(self, positions: Array) -> Array:
         """Give the smallest distance (N,) in m between what must not touch, bounded from below."""
         origins = self._chain.origins(positions[:, self._columns])  # (N, J + 1, 3)
-        start, end = origins[:, :-1], origins[:, 1:]
-        share = np.linspace(0.0, 1.0, POINTS)[:, None]
-        points = start[:, :, None] * (1 - share) + end[:, :, None] * share  # (N, J, POINTS, 3)
-        spacing = np.linalg.norm(end - start, axis=-1) / (2 * (POINTS - 1))  # (N, J)
-        found = [np.full(len(positions), np.inf)]
+        points = SHARES @ np.stack([origins[:, :-1], origins[:, 1:]], axis=2)  # (N, J, POINTS, 3)
+        clear = np.full(len(positions), np.inf)
         if len(self._low):
             outside = np.maximum(self._low - points[..., None, :], points[..., None, :] - self._high)
             beside = np.linalg.norm(np.maximum(outside, 0.0), axis=-1) + np.minimum(outside.max(-1), 0.0)
-            found.append((beside.min((2, 3)) - spacing - self._radius).min(1))
-        if len(self._pairs):
-            one, other = self._pairs.T
-            apart = np.linalg.norm(points[:, one, :, None] - points[:, other, None, :], axis=-1).min((2, 3))
-            thick = self._radius[one] + self._radius[other] + spacing[:, one] + spacing[:, other]
-            found.append((apart - thick).min(1))
-        return np.asarray(np.min(found, axis=0))
+            clear = np.minimum(clear, (beside.min((2, 3)) - self._thick).min(1))
+        if len(self._one):
+            between = points[:, self._one, :, None] - points[:, self._other, None, :]
+            apart = np.sqrt(np.einsum("...k,...k", between, between).min((2, 3)))
+            clear = np.minimum(clear, (apart - self._thick[self._one] - self._thick[self._other]).min(1))
+        return clear
 
-    def _apart(self) -> list[tuple[int, int]]:
-        """List the pairs of links that are checked against each other."""
+    def _lengths(self) -> Array:
+        """Give the length of each link (J,), which no joint changes."""
         origins = self._chain.origins(np.zeros((1, self._chain.n_joints)))[0]
-        lengths, radius = np.linalg.norm(np.diff(origins, axis=0), axis=1), self._radius
-        n = len(radius)
-        return [
-            (i, j)
-            for i in range(n)
-            for j in range(i + 1, n)
-            if lengths[i + 1 : j].sum() > radius[i] + radius[j] + APART_M
-        ]
+        return np.asarray(np.linalg.norm(np.diff(origins, axis=0), axis=1))
 
     def _reaches(self) -> Array:
-        """Bound how far any point may be from each joint's axis (J,): the links from it on, stretched, and a radius."""
+        """Bound how far the middle of any link may be from each joint's axis (J,): the links from it on, stretched."""
         lengths = np.array([np.linalg.norm(link.pos_m) for link in self._chain.links])
-        n = self._chain.n_joints
-        after = [lengths[joint + 1 :].sum() for joint in range(n)]
-        return np.asarray(np.asarray(after) + self._radius.max())
+        return np.asarray([lengths[joint + 1 :].sum() for joint in range(self._chain.n_joints)])
+
+
+def _apart(lengths: Array, radius: Array) -> list[tuple[int, int]]:
+    """List the pairs of links that are checked against each other."""
+    n = len(radius)
+    return [
+        (i, j) for i in range(n) for j in range(i + 1, n) if lengths[i + 1 : j].sum() > radius[i] + radius[j] + APART_M
+    ]
 
 
 def space_faults(space: Mapping[str, Any], n_joints: int) -> list[str]:

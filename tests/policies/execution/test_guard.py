@@ -197,3 +197,9 @@ def test_hostile_commands_never_leave_the_limits_of_a_real_robot(name: str) -> N
     found = attack(make_robot(name).card, n=500, periods=400, seed=0)
     assert found.steps == 200_000 and found.stops > 1000 and found.fresh_starts > 100
     assert found.not_finite == 0 and found.worst <= 1 + 1e-9, found
+
+
+def test_an_observation_of_another_width_than_its_bounds_is_refused() -> None:
+    guard = Guard(card_with(observed_low={"height": (0.0,), "q": (-1.0,)}), 1)
+    with pytest.raises(InvalidCommand, match=r"observation q: 2 values, 1 bounds"):
+        judged(guard, [0.0, 0.04, 1.0], 0.0)
