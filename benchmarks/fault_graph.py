@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.policies.bundle import read_card
+from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.network import applied, environment, own_domain, sweep_segments
@@ -69,11 +70,29 @@ class Judge:
         return sum(not np.isfinite(command).all() for _, command in self.heard)
 
 
+@dataclass(frozen=True)
+class Watching:
+    """Who looks on beside the nodes that drive."""
+
+    cameras: tuple[CameraSpec, ...] = ()
+    store: Path | None = None
+    """Of a recorder; None for none."""
+
+
+NOBODY = Watching()
+
+
 class Graph:
     """Twin, policy and guard, running; as a block, it ends them all."""
 
     def __init__(
-        self, bundle: Path, robot: str, log_dir: Path, relayed: tuple[str, ...] = (), deadman_s: float = NO_DEADMAN_S
+        self,
+        bundle: Path,
+        robot: str,
+        log_dir: Path,
+        relayed: tuple[str, ...] = (),
+        deadman_s: float = NO_DEADMAN_S,
+        watching: Watching = NOBODY,
     ) -> None:
         """Take what runs.
 
@@ -83,7 +102,9 @@ class Graph:
             log_dir: for the logs of the processes.
             relayed: topics between nodes that messages can be harmed on: of observations, or "proposal".
             deadman_s: silence of an operator after which the guard stops; 0 needs none.
+            watching: cameras and a recorder.
         """
+        self._watching = watching
         self._deadman_s = deadman_s
         self.robot, self._bundle, self._log_dir, self._relayed = robot, bundle, log_dir, relayed
         self.mapping = RobotMapping.named(robot)
@@ -105,8 +126,11 @@ class Graph:
                     f"twin/{self.robot}",
                     domain_id=self.domain_id,
                     deadman_s=self._deadman_s,
+                    cameras=self._watching.cameras,
+                    record=self._watching.store,
                 )
             ]
+            looking_on = [each.name for each in plan if each.name not in NODES]
             self.supervision = stack.enter_context(Supervision(plan, self._log_dir))
             if self._relayed:
                 self._relay = self._start_relay()
@@ -114,9 +138,10 @@ class Graph:
             self.conductor = stack.enter_context(Conductor(self.robot, self.domain_id, self.supervision))
             self.judge.connect(self.conductor, self.mapping)
             self.station = stack.enter_context(Station(self.domain_id, self.robot))
-            for node in NODES:
+            for node in (*NODES, *looking_on):
                 self.conductor.transition(node, "configure")
-            self.conductor.transition("twin", "activate")
+            for node in ("twin", *looking_on):
+                self.conductor.transition(node, "activate")
         except BaseException:
             stack.close()
             raise
@@ -161,7 +186,7 @@ class Graph:
         if process.name not in ("policy", "twin") or not names:
             return process
         rules = [word for topic in names for word in ("-r", f"{topic}:=raw/{topic}")]
-        return replace(process, args=(*process.args, "--ros-args", *rules))
+        return replace(process, ros_args=(*process.ros_args, *rules))
 
     def _start_relay(self) -> subprocess.Popen[str]:
         kinds = {channel.topic: (channel.type, "stream") for channel in self.mapping.observations}

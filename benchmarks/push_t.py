@@ -41,7 +41,7 @@ class Sizes:
     n_starts: int
 
 
-FULL = Sizes(updates=80_000, seeds=(0, 1, 2), short_updates=10_500, n_starts=50)
+FULL = Sizes(updates=80_000, seeds=(0, 1, 2), short_updates=22_000, n_starts=50)
 QUICK = Sizes(updates=200, seeds=(0,), short_updates=100, n_starts=3)
 
 

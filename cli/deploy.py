@@ -23,7 +23,8 @@ class Deploy:
 
       ashore deploy out/policy.ashore --robot twin/panda --episodes 5
       ashore deploy out/policy.ashore --robot twin/panda --profile arm_hard --record out/seen --report out/hard.json
-      ashore deploy out/policy.ashore --robot fr3 --network ambient --domain 0 --record out/real
+      ashore deploy out/policy.ashore --robot fr3 --network ambient --domain 0 --speed 0.1
+      ashore deploy out/policy.ashore --robot fr3 --record out/real --camera wrist=/dev/video0 front=4@1280x720
       ashore deploy out/policy.ashore --robot my_robot.yaml --shadow
       ashore deploy out/hover.ashore --robot mavlink --bridge udpin:127.0.0.1:14540 --hover-thrust 0.38
     """
@@ -52,6 +53,10 @@ class Deploy:
     """Address of a vehicle that speaks MAVLink: udpin:HOST:PORT, udpout:HOST:PORT or serial:DEVICE:BAUD."""
     hover_thrust: float | None = None
     """Share of the vehicle's largest thrust that hovers, 0 to 1."""
+    speed: float = 1.0
+    """On a robot: share of an arm's speed that the guard lets pass, over 0 to 1; 0.1 for the first motion."""
+    camera: tuple[str, ...] = ()
+    """On a robot: cameras to run, and to record: NAME=DEVICE[@WIDTHxHEIGHT][@HZ]."""
     shadow: bool = False
     """On a robot that somebody else drives: only compare what the policy would tell it; nothing is sent."""
     despite_evidence: bool = False
@@ -83,6 +88,7 @@ class Deploy:
 
         from ashore.cli.console import say
         from ashore.cli.keys import pressed_keys
+        from ashore.real.cameras import parse_cameras
         from ashore.real.plan import Bridge
         from ashore.real.session import SessionConfig, hold_session
 
@@ -90,7 +96,16 @@ class Deploy:
         domain_id = self.domain if self.domain is not None else int(os.environ.get("ROS_DOMAIN_ID", "0"))
         bridge = Bridge(self.bridge, self.hover_thrust) if self.bridge is not None else None
         config = SessionConfig(
-            self.bundle, self.robot, domain_id, self.network, bridge, self.record, self.shadow, log_dir=self.logs
+            self.bundle,
+            self.robot,
+            domain_id,
+            self.network,
+            bridge,
+            self.record,
+            self.shadow,
+            speed=self.speed,
+            cameras=parse_cameras(self.camera),
+            log_dir=self.logs,
         )
         hold_session(config, pressed_keys(), say)
         return 0

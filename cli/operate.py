@@ -7,7 +7,11 @@ if TYPE_CHECKING:
     from ashore.real.station import Station
 
 DEAF = "NOBODY HEARD IT: use the hardware's own stop. Is --robot right, and the guard configured?"
-KEYS = "SPACE stop   r let go of the stop   a activate   d deactivate   q quit"
+KEYS = (
+    "SPACE stop   r let go of the stop   a activate   d deactivate   "
+    "b, y, n, e episode begins, succeeded, failed, ends   q quit"
+)
+MARKS = {"b": "begin", "y": "success", "n": "failure", "e": "end"}
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Operate:
 
     SPACE presses the stop: the guard brakes within the robot's limits and holds (a quadrotor levels and descends),
     until it is let go of (r) and policy and guard are activated again (a). While this runs, a guard with a deadman
-    hears that an operator is there. For example:
+    hears that an operator is there. Marks (b, y, n, e) are for a recorder, where one runs. For example:
 
       ashore operate --robot panda
       ashore operate --robot crazyflie --domain 7
@@ -52,5 +56,7 @@ class Operate:
             say("let go; nothing starts by itself" if station.press(False) else DEAF)
         elif key == "a":
             say("active" if station.start() else "refused: look at `ashore status` and the nodes' logs")
+        elif key in MARKS:
+            say(f"marked: {MARKS[key]}" if station.mark(MARKS[key]) else "no recorder listens")
         elif key == "d":
             say("inactive" if station.end() else "refused: look at `ashore status` and the nodes' logs")

@@ -12,27 +12,59 @@ class Plan:
     The launch files call this. Example:
 
       ashore plan --json --bundle out/policy.ashore --robot twin/panda
+      ashore plan --bundle out/policy.ashore --robot fr3 --only camera recorder --camera wrist=0 --record out/seen
     """
 
     bundle: Path
     """The bundle."""
     robot: str = "twin/panda"
-    """Where to: twin/panda or twin/crazyflie."""
+    """Where to: twin/panda, twin/crazyflie ..., or a robot: the name or the file of its mapping."""
     profile: str | None = None
     """The twin's reality profile."""
     seed: int = 0
     """Seed of the twin's first episode and of the policy's noise."""
     network: Literal["loopback", "ambient"] = "loopback"
     """Whether the processes stay on this host or take the transports of the caller's environment."""
+    deadman_s: float = 0.0
+    """Silence of the operator, in seconds, after which the guard stops; 0 needs no operator."""
+    speed: float = 1.0
+    """Share of an arm's speed that the guard lets pass, over 0 to 1."""
+    camera: tuple[str, ...] = ()
+    """Cameras: NAME=DEVICE[@WIDTHxHEIGHT][@HZ]."""
+    record: Path | None = None
+    """Store that a recorder writes to."""
+    namespace: str | None = None
+    """ROS namespace of all nodes; the robot's name where not given."""
+    params: Path | None = None
+    """ROS 2 parameter file for all nodes."""
+    remap: tuple[str, ...] = ()
+    """ROS 2 remappings for all nodes, such as joint_states:=/arm/joint_states."""
+    only: tuple[str, ...] = ()
+    """Parts to plan: twin, bridge, camera, policy, guard, recorder; all that apply where not given."""
     json: bool = False
     """Print JSON, for programs."""
 
     def run(self) -> int:
         """Print the plan."""
         from ashore.cli.console import say
+        from ashore.real.cameras import parse_cameras
         from ashore.real.plan import plan_json, process_plan
 
-        processes = process_plan(self.bundle, self.robot, self.profile, self.seed, self.network)
+        processes = process_plan(
+            self.bundle,
+            self.robot,
+            self.profile,
+            self.seed,
+            self.network,
+            deadman_s=self.deadman_s,
+            speed=self.speed,
+            cameras=parse_cameras(self.camera),
+            record=self.record,
+            namespace=self.namespace,
+            params=self.params,
+            remap=self.remap,
+            only=self.only,
+        )
         if self.json:
             say(plan_json(processes))
             return 0

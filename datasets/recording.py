@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract, check_features
 from ashore.datasets.episode import Episode, EpisodeMeta
-from ashore.datasets.errors import InvalidSample, RecordingEnded
-from ashore.datasets.features import ImageFeature
-from ashore.datasets.images import encode
+from ashore.datasets.errors import DamagedFile, InvalidSample, RecordingEnded
+from ashore.datasets.features import Feature, ImageFeature
+from ashore.datasets.images import decode, encode
 from ashore.datasets.journal import Form, Journal, Seal, read_journal
 
 Array = NDArray[Any]
@@ -68,14 +68,14 @@ class EpisodeWriter:
         if self._open:
             self._end(keep=error is not None)
 
-    def add_sample(self, name: str, value: Array, capture_s: float, receive_s: float) -> None:
+    def add_sample(self, name: str, value: Array | bytes, capture_s: float, receive_s: float) -> None:
         """Record one sample of a source with a rate of its own.
 
         Before the first step only the newest sample is kept.
 
         Args:
             name: an observation or image that the contract aligns.
-            value: (*shape).
+            value: (*shape), or a picture in the codec of its feature, which is stored as it is.
             capture_s: when it was measured, on the episode's clock; must rise.
             receive_s: when it arrived; must not fall.
 
@@ -86,7 +86,7 @@ class EpisodeWriter:
         self._require_open("add a sample")
         self._check_sample(name, value, capture_s, receive_s)
         feature = self._features[name]
-        data = encode(feature, value) if isinstance(feature, ImageFeature) else _bytes(value, feature.dtype)
+        data = value if isinstance(value, bytes) else _encoded(feature, value)
         if self._form is not None:
             self._journal.add_sample(self._streams[name], capture_s, receive_s, data)
         self._newest[name] = (capture_s, receive_s, data if self._form is None else b"")
@@ -154,6 +154,11 @@ class EpisodeWriter:
         self._require_open("discard")
         self._end()
 
+    def leave(self) -> None:
+        """End without committing, as where the disk refused: the journal stays, and `recover` commits its steps."""
+        self._require_open("leave it")
+        self._end(keep=True)
+
     def _begin(self, sample: Mapping[str, Array], command: Array | None) -> Form:
         """Fix the journal's form by the first step, and write what came before it."""
         contract = self._store.contract
@@ -181,11 +186,15 @@ class EpisodeWriter:
                 return True
         return False
 
-    def _check_sample(self, name: str, value: Array, capture_s: float, receive_s: float) -> None:
+    def _check_sample(self, name: str, value: Array | bytes, capture_s: float, receive_s: float) -> None:
         if name not in self._streams:
             fault = f"{name}: the contract does not align it; valid: {', '.join(self._streams) or 'none'}"
             raise InvalidSample("the sample", [fault])
-        check_features({name: self._features[name]}, {name: value}, "the sample")
+        feature = self._features[name]
+        if isinstance(value, bytes):
+            _check_picture(feature, value)
+        else:
+            check_features({name: feature}, {name: value}, "the sample")
         before_s, heard_s, _ = self._newest.get(name, (-np.inf, -np.inf, b""))
         faults = []
         if self._form is not None and name not in self._newest:
@@ -225,6 +234,19 @@ class EpisodeWriter:
             faults.append(f"command: shape {np.shape(command)}, expected (Dc,) of finite numbers")
         if faults:
             raise InvalidSample(where, faults)
+
+
+def _encoded(feature: Feature | ImageFeature, value: Array) -> bytes:
+    return encode(feature, value) if isinstance(feature, ImageFeature) else _bytes(value, feature.dtype)
+
+
+def _check_picture(feature: Feature | ImageFeature, data: bytes) -> None:
+    try:
+        if not isinstance(feature, ImageFeature):
+            raise InvalidSample("the sample", [f"{feature.name}: bytes, expected numbers"])
+        decode(feature, data)
+    except DamagedFile as error:
+        raise InvalidSample("the sample", [f"{feature.name}: {error}"]) from error
 
 
 def _bytes(value: Array, dtype: str) -> bytes:

@@ -26,6 +26,37 @@ class MissingMavlink(AshoreError):
         )
 
 
+class InvalidCamera(AshoreError):
+    """A camera that is told in another form."""
+
+    def __init__(self, text: str, problem: str) -> None:
+        super().__init__(
+            f"cannot use the camera {text!r}: {problem}. Expected NAME=DEVICE, then @WIDTHxHEIGHT and @HZ where they "
+            "are not 640x480 at 30 Hz, such as wrist=/dev/video0@1280x720@30, each name once. Correct --camera."
+        )
+
+
+class NoCamera(AshoreError):
+    """A camera that gives no pictures, or others than it shall."""
+
+    def __init__(self, name: str, device: str, problem: str, found: Sequence[str]) -> None:
+        super().__init__(
+            f"camera {name!r} at {device!r}: {problem}. Expected a device or a video file that OpenCV can open, with "
+            f"pictures of the size that is told. Devices here: {quoted(found) or 'none'}. Correct --camera, or free "
+            "the device where another process holds it."
+        )
+
+
+class SimulatedTime(AshoreError):
+    """The parameter use_sim_time, which no loop of ours follows."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__(
+            f"use_sim_time is true for {node!r}, whose loops keep real time: a robot does not wait for a simulation. "
+            "Expected false. Remove use_sim_time from the parameters; the twin runs in real time."
+        )
+
+
 class InvalidNamespace(AshoreError):
     """A ROS namespace that cannot be one."""
 

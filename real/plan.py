@@ -2,17 +2,20 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ashore.datasets.errors import UnknownName
+from ashore.real.cameras import CameraSpec
 from ashore.real.mapping import RobotMapping, is_mapping_path, mapping_names
 from ashore.real.network import Network, environment
 
-TWIN, BRIDGE, POLICY, GUARD = "twin", "bridge", "policy", "guard"
-NO_DEADMAN_S = 0.0
+TWIN, BRIDGE, CAMERA, POLICY, GUARD, RECORDER = "twin", "bridge", "camera", "policy", "guard", "recorder"
+PARTS = (TWIN, BRIDGE, CAMERA, POLICY, GUARD, RECORDER)
+"""In the order of configure and activate: what is observed, who proposes, who commands, who writes it down."""
+NO_DEADMAN_S, FULL_SPEED = 0.0, 1.0
 HOLD_UNFAMILIAR_S = 0.5
 """How long a robot's policy goes on with observations of another kind than its data."""
 
@@ -35,10 +38,13 @@ class Process:
     """Whether it may be activated without being asked: on a robot, a person says when."""
     on_exit: Literal["shutdown", "ignore"] = "shutdown"
     """What its end means for the others."""
+    ros_args: tuple[str, ...] = ()
+    """What follows --ros-args: parameters, remappings, and the node's name where several run one module."""
 
     def command(self, python: str = sys.executable) -> list[str]:
         """Give the command line that starts it."""
-        return [python, "-m", self.module, *self.args]
+        ros = ("--ros-args", *self.ros_args) if self.ros_args else ()
+        return [python, "-m", self.module, *self.args, *ros]
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,13 @@ def process_plan(
     domain_id: int | None = None,
     bridge: Bridge | None = None,
     deadman_s: float = NO_DEADMAN_S,
+    speed: float = FULL_SPEED,
+    cameras: Sequence[CameraSpec] = (),
+    record: Path | str | None = None,
+    namespace: str | None = None,
+    params: Path | str | None = None,
+    remap: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> list[Process]:
     """Plan the processes of a deployment, in the order in which they are configured and activated.
 
@@ -81,31 +94,81 @@ def process_plan(
         domain_id: ROS domain; None leaves it to the caller's environment.
         bridge: where a vehicle is that speaks no ROS.
         deadman_s: silence of the operator after which the guard stops; 0 needs no operator.
+        speed: share of the robot's speed that the guard lets pass, over 0 to 1; of arms.
+        cameras: one process each; their ends stop nobody else.
+        record: store that a recorder writes to, between marks; its end stops nobody else.
+        namespace: ROS namespace of all nodes; the robot's name where None.
+        params: ROS 2 parameter file for all nodes.
+        remap: ROS 2 remappings for all nodes, such as joint_states:=/arm/joint_states.
+        only: parts to plan, of PARTS; all that apply where empty.
 
     Raises:
-        UnknownName: there is no such robot; lists those that exist.
+        UnknownName: there is no such robot, or no such part; lists those that exist.
         UnreadableFile, InvalidMapping: the mapping's own file is missing or has faults.
     """
     mapping = robot.removeprefix(f"{TWIN}/")
     is_twin, is_own = robot != mapping, is_mapping_path(mapping)
     if not is_own and robot not in robot_names():
         raise UnknownName("robot", robot, robot_names())
+    for part in only:
+        if part not in PARTS:
+            raise UnknownName("part of a deployment", part, PARTS)
     named = RobotMapping.load(Path(mapping)).robot if is_own else mapping
-    shared = ("--bundle", str(bundle), "--mapping", mapping, "--namespace", named)
-    env = environment(network, domain_id)
+    placed = ("--namespace", namespace if namespace is not None else named)
+    known = ("--bundle", str(bundle), "--mapping", mapping, *placed)
     own: dict[str, tuple[str, ...]] = {}
     if is_twin:
-        own[TWIN] = ("--profile", profile if profile is not None else default_profile(named), "--seed", str(seed))
+        played = profile if profile is not None else default_profile(named)
+        own[TWIN] = (*known, "--profile", played, "--seed", str(seed))
     if bridge is not None:
         thrust = () if bridge.hover_thrust is None else ("--hover-thrust", str(bridge.hover_thrust))
-        own[BRIDGE] = ("--address", bridge.address, *thrust)
-    hold = () if is_twin else ("--ros-args", "-p", f"hold_unfamiliar_s:={HOLD_UNFAMILIAR_S}")
-    own[POLICY] = ("--seed", str(seed), *hold)
-    own[GUARD] = () if deadman_s == NO_DEADMAN_S else ("--ros-args", "-p", f"deadman_s:={deadman_s}")
-    return [
-        Process(name, named, f"ashore.real.nodes.{name}", (*shared, *extra), dict(env), activates=is_twin)
-        for name, extra in own.items()
-    ]
+        own[BRIDGE] = (*known, "--address", bridge.address, *thrust)
+    for camera in cameras:
+        own[f"{CAMERA}_{camera.name}"] = ("--camera", camera.text, *placed)
+    own[POLICY] = (*known, "--seed", str(seed))
+    own[GUARD] = known
+    if record is not None:
+        seen = [word for camera in cameras for word in ("--camera", camera.text)]
+        own[RECORDER] = (*known, "--store", str(record), "--source", TWIN if is_twin else "real", *seen)
+    ros = _ros_args(own, is_twin, deadman_s, speed, params, remap)
+    env, planned = environment(network, domain_id), []
+    for name, args in own.items():
+        part = name.split("_")[0]
+        looks_on = part in (CAMERA, RECORDER)
+        process = Process(
+            name,
+            placed[1],
+            f"ashore.real.nodes.{part}",
+            args,
+            dict(env),
+            activates=is_twin or looks_on,
+            on_exit="ignore" if looks_on else "shutdown",
+            ros_args=ros[name],
+        )
+        if not only or part in only:
+            planned.append(process)
+    return planned
+
+
+def _ros_args(
+    names: Iterable[str],
+    is_twin: bool,
+    deadman_s: float,
+    speed: float,
+    params: Path | str | None,
+    remap: Sequence[str],
+) -> dict[str, tuple[str, ...]]:
+    """Give each node's parameters and remappings; a file of parameters comes last, and so wins."""
+    every = [word for rule in remap for word in ("-r", rule)]
+    every += ["--params-file", str(params)] if params is not None else []
+    found = {name: ("-r", f"__node:={name}") if name.startswith(f"{CAMERA}_") else () for name in names}
+    if not is_twin:
+        found[POLICY] = ("-p", f"hold_unfamiliar_s:={HOLD_UNFAMILIAR_S}")
+    if deadman_s != NO_DEADMAN_S:
+        found[GUARD] = ("-p", f"deadman_s:={deadman_s}")
+    if speed != FULL_SPEED:
+        found[GUARD] = (*found[GUARD], "-p", f"speed:={speed}")
+    return {name: (*own, *every) for name, own in found.items()}
 
 
 def default_profile(mapping: str) -> str:

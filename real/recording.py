@@ -1,13 +1,15 @@
 """What the robot saw, from topics into a store: the policy's observations and actions, the guard's commands.
 
 A step waits for the command that the guard sends after it, so that each row holds what the robot was then told.
+Pictures are kept at their own rate, as they were sent.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +19,11 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
 from ashore.datasets.durable import sha256_hex
+from ashore.datasets.errors import InvalidSample
+from ashore.real.cameras import TYPE, CameraSpec
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.nodes.link import Link
+from ashore.real.nodes.travel import Travel
 from ashore.real.rate import Samples
 from ashore.real.vector import VECTOR_TYPE, element_names, from_vector
 from ashore.sim.robot import RobotCard
@@ -29,6 +34,30 @@ if TYPE_CHECKING:
     from ashore.datasets.store import EpisodeStore
 
 Array = NDArray[Any]
+MOST_PICTURES = 256
+"""That wait to be written; what comes beyond that is lost, and counted."""
+MOST_EARLY = 64
+FRESH_S = 1.0
+"""Age of a camera's newest picture at the first step, above which the episode is recorded without this camera."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A step and the command that followed it."""
+
+    values: Array
+    time_s: float
+    command: Array
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """What a camera took."""
+
+    name: str
+    data: bytes
+    taken_s: float
+    received_s: float
 
 
 class Recorder:
@@ -44,33 +73,40 @@ class Recorder:
         self._names = element_names((*contract.observations, *contract.actions))
         self._heard: dict[str, Array] = {}
         self._step: tuple[Array, float] | None = None
-        self._rows: deque[tuple[Array, float, Array]] = deque()
+        self._heard_all: deque[_Row | _Picture] = deque()
+        """In the order of arrival."""
         self._first_s: float | None = None
-        self._open = False
+        self._early: deque[_Picture] = deque(maxlen=MOST_EARLY)
+        """The newest pictures from before the first step was written, kept between episodes too."""
+        self.is_open = False
+        self.n_lost = 0
+        """Pictures that could not be written: too many waited, or their camera came after the first step."""
 
-    def connect(self, link: Link, mapping: RobotMapping) -> None:
-        """Subscribe to the policy's steps and to the robot's commands."""
+    def connect(self, link: Link, mapping: RobotMapping, cameras: Sequence[CameraSpec] = ()) -> None:
+        """Subscribe to the policy's steps, the robot's commands and the cameras."""
         link.subscribe("step", VECTOR_TYPE, "order", self.take_step)
         for channel in mapping.commands:
             link.subscribe(channel.topic, channel.type, "order", partial(self.take_command, channel))
+        for camera in cameras:
+            link.subscribe(camera.topic, TYPE, "stream", partial(self.take_picture, camera.feature.name, Travel()))
 
     def begin(self, meta: EpisodeMeta) -> None:
         """Begin an episode."""
-        self._rows.clear()
+        self._heard_all.clear()
         self._heard, self._step, self._first_s = {}, None, None
         self.received.lift()
         self._writer = self._store.begin(meta) if self._store is not None else None
-        self._open = True
+        self.is_open = True
 
     def take_step(self, message: Any) -> None:
         """Take in one step of the policy."""
-        if self._open:
+        if self.is_open:
             self._step = (from_vector(message, self._names, "'step'"), time.monotonic())
             self._heard = {}
 
     def take_command(self, channel: Channel, message: Any) -> None:
         """Take in a part of a command; the last part completes the step that waits for it."""
-        if not self._open:
+        if not self.is_open:
             return
         values = channel.read(message)
         if self._command_names[0] in values:
@@ -78,45 +114,91 @@ class Recorder:
         self._heard.update(values)
         if self._step is not None and all(name in self._heard for name in self._command_names):
             command = np.concatenate([self._heard[name].ravel() for name in self._command_names])
-            self._rows.append((*self._step, command))
+            self._heard_all.append(_Row(*self._step, command))
             self._step = None
 
+    def take_picture(self, name: str, travel: Travel, message: Any) -> None:
+        """Take in what a camera sent."""
+        now_s = time.monotonic()
+        picture = _Picture(name, bytes(message.data), travel.made_s(message, now_s), now_s)
+        if not self.is_open:
+            self._early.append(picture)
+        elif len(self._heard_all) < MOST_PICTURES:
+            self._heard_all.append(picture)
+        else:
+            self.n_lost += 1
+
     def write(self) -> int:
-        """Write the rows heard so far; returns how many there were."""
+        """Write what was heard so far; returns how many steps there were.
+
+        Raises:
+            StorageFailed: the disk refused; what was written before is in the journal.
+        """
         n_rows = 0
-        while self._rows:
-            values, time_s, command = self._rows.popleft()
-            n_rows += 1
-            if self._writer is not None:
-                width = self._contract.observation_width
-                observation = _one(self._contract.split_observation(values[:width]))
-                action = _one(self._contract.split_action(values[width:]))
-                self._first_s = time_s if self._first_s is None else self._first_s
-                self._writer.add(observation, action, time_s - self._first_s, command)
+        while self._heard_all:
+            heard = self._heard_all.popleft()
+            if isinstance(heard, _Picture):
+                self._add_picture(heard)
+            else:
+                self._add_row(heard)
+                n_rows += 1
         return n_rows
 
-    def end(self, outcome: Mapping[str, Any]) -> None:
-        """Commit the episode with its outcome; one without a step is discarded."""
-        self._open = False
+    def _add_row(self, row: _Row) -> None:
+        if self._writer is None:
+            return
+        since: list[_Picture] = []
+        if self._first_s is None:
+            self._first_s = row.time_s
+            fresh = [picture for picture in list(self._early) if row.time_s - picture.received_s < FRESH_S]
+            # A step waits for its command: pictures that came meanwhile follow it.
+            since = [picture for picture in fresh if picture.received_s > row.time_s]
+            for picture in fresh[: len(fresh) - len(since)]:
+                self._add_picture(picture)
+        width = self._contract.observation_width
+        observation = _one(self._contract.split_observation(row.values[:width]))
+        action = _one(self._contract.split_action(row.values[width:]))
+        self._writer.add(observation, action, row.time_s - self._first_s, row.command)
+        for picture in since:
+            self._add_picture(picture)
+
+    def _add_picture(self, picture: _Picture) -> None:
+        if self._writer is None:
+            return
+        if self._first_s is None:
+            self._early.append(picture)
+            return
+        times_s = (picture.taken_s - self._first_s, picture.received_s - self._first_s)
+        try:
+            self._writer.add_sample(picture.name, picture.data, *times_s)
+        except InvalidSample:
+            self.n_lost += 1
+
+    def end(self, outcome: Mapping[str, Any]) -> bool:
+        """Commit the episode with its outcome; False where it had no step and was discarded."""
+        self.is_open = False
         self.write()
         writer, self._writer = self._writer, None
         if writer is None:
-            return
+            return False
         if not len(writer):
             writer.discard()
-            return
+            return False
         metrics = {name: float("nan") if value is None else value for name, value in outcome["metrics"].items()}
         writer.commit(success=outcome["success"], truncated=outcome["truncated"], metrics=metrics)
+        return True
 
-    def abandon(self) -> None:
+    def abandon(self) -> bool:
         """End without a verdict: what was heard is committed as truncated, without success or failure."""
-        self._open = False
-        self.write()
+        return self.end({"success": None, "truncated": True, "metrics": {}})
+
+    def fail(self) -> None:
+        """Give up after the disk refused: what was written stays in the journal."""
+        self.is_open = False
+        self._heard_all.clear()
         writer, self._writer = self._writer, None
-        if writer is not None and len(writer):
-            writer.commit(truncated=True)
-        elif writer is not None:
-            writer.discard()
+        if writer is not None:
+            writer.leave()
 
 
 def told_versions(bundle: Path) -> dict[str, str]:
@@ -126,14 +208,15 @@ def told_versions(bundle: Path) -> dict[str, str]:
     return {**installed_versions(), "bundle_sha256": sha256_hex(bundle.read_bytes())}
 
 
-def open_store(path: Path, contract: Contract) -> EpisodeStore:
-    """Open the store at a path for more episodes of this contract, or make it.
+def open_store(path: Path, contract: Contract, cameras: Sequence[CameraSpec] = ()) -> EpisodeStore:
+    """Open the store at a path for more episodes of this contract and these cameras, or make it.
 
     Raises:
         ContractMismatch: it holds episodes of another contract.
     """
     from ashore.datasets.store import EpisodeStore
 
+    contract = replace(contract, images=tuple(camera.feature for camera in cameras))
     if not path.exists():
         return EpisodeStore.create(path, contract)
     store = EpisodeStore.open(path)

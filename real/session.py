@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ashore.datasets.contract import Contract
 from ashore.datasets.episode import EpisodeMeta
 from ashore.policies.bundle import read_card
+from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
 from ashore.real.mapping import Channel, RobotMapping
@@ -52,6 +53,10 @@ class SessionConfig:
     """Whether somebody else drives, and the policy's commands are compared with theirs and never sent."""
     deadman_s: float = 1.0
     """Silence of this session after which the guard stops."""
+    speed: float = 1.0
+    """Share of an arm's speed that the guard lets pass, over 0 to 1."""
+    cameras: tuple[CameraSpec, ...] = ()
+    """Cameras to run, and to record where there is a store."""
     log_dir: Path | None = None
 
 
@@ -76,10 +81,12 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         domain_id=domain_id,
         bridge=config.bridge,
         deadman_s=config.deadman_s,
+        speed=config.speed,
+        cameras=config.cameras,
     )
     plan = [process for process in plan if not (config.shadow and process.name == GUARD)]
     with ExitStack() as stack:
-        store = open_store(config.record, contract) if config.record is not None else None
+        store = open_store(config.record, contract, config.cameras) if config.record is not None else None
         if store is not None:
             stack.enter_context(store)
         stack.enter_context(own_robot(domain_id, plan[0].namespace))
@@ -88,17 +95,21 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         supervision = stack.enter_context(Supervision(plan, log_dir))
         conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
         recorder = Recorder(contract, card, store)
-        recorder.connect(conductor.link, mapping)
+        recorder.connect(conductor.link, mapping, config.cameras)
         shadow = Shadow(contract, card)
         if config.shadow:
             shadow.connect(conductor, mapping)
         for process in plan:
             conductor.transition(process.name, "configure")
+        looking_on = [process.name for process in plan if process.activates]
+        for name in looking_on:
+            conductor.transition(name, "activate")
         station = stack.enter_context(Station(domain_id, plan[0].namespace, with_operator=True))
         if not config.shadow:
             station.wait_until_heard()
         say(f"{config.robot} in ROS domain {domain_id}; logs in {log_dir}.\n{KEYS}")
-        session = _Session(conductor, station, recorder, [process.name for process in plan], bundle, say)
+        driving = [process.name for process in plan if process.name not in looking_on]
+        session = _Session(conductor, station, recorder, driving, bundle, say)
         stack.callback(session.deactivate)
         for key in keys:
             if not session.act(key):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -70,10 +70,7 @@ class Station:
 
     def wait_until_heard(self) -> bool:
         """Wait until a guard listens to the sign of life; says whether one does."""
-        until_s = time.monotonic() + HEARD_S
-        while not self._alive.get_subscription_count() and time.monotonic() < until_s:
-            time.sleep(POLL_S)
-        return bool(self._alive.get_subscription_count())
+        return _within(HEARD_S, lambda: self._alive.get_subscription_count() > 0)
 
     def health(self) -> Mapping[str, Health]:
         """Give how every node that was heard of is now."""
@@ -89,6 +86,11 @@ class Station:
             if answer is not None and json.loads(answer.message)["pressed"] is pressed:
                 return True
         return False
+
+    def mark(self, word: str) -> bool:
+        """Tell the recorder one of MARKS; says whether an active one has heard it."""
+        answer = self._call("std_srvs", "Trigger", f"recorder/{word}", time.monotonic() + ANSWER_S)
+        return answer is not None and bool(answer.success)
 
     def start(self) -> bool:
         """Activate policy and guard; says whether both did."""
@@ -121,3 +123,10 @@ class Station:
             return future.result() if future.done() else None
         finally:
             self._own.node.destroy_client(client)
+
+
+def _within(limit_s: float, is_so: Callable[[], bool]) -> bool:
+    until_s = time.monotonic() + limit_s
+    while not is_so() and time.monotonic() < until_s:
+        time.sleep(POLL_S)
+    return is_so()

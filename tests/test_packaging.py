@@ -97,7 +97,7 @@ def test_a_pip_install_is_a_ros_package(prefix: Path) -> None:
     assert installed == {path.name for path in (ROOT / "launch").glob("*.launch.py")} != set()
 
 
-@pytest.mark.parametrize("name", ["policy", "guard", "twin", "bridge"])
+@pytest.mark.parametrize("name", ["policy", "guard", "twin", "bridge", "camera", "recorder"])
 def test_ros2_run_finds_each_node_and_may_execute_it(prefix: Path, tmp_path: Path, name: str) -> None:
     wrapper = prefix / "lib/ashore" / name
     assert wrapper.stat().st_mode & 0o777 == 0o755

@@ -50,11 +50,16 @@ class Guard:
     one: a robot that is switched on does not move by that.
     """
 
-    def __init__(self, card: RobotCard, n: int) -> None:
+    def __init__(self, card: RobotCard, n: int, speed: float = 1.0) -> None:
         """Make a guard from a card.
 
+        Args:
+            card: limits, and the robot's own stop.
+            n: number of robots.
+            speed: share of an arm's speed that passes, over 0 to 1.
+
         Raises:
-            InvalidLimits: the card's limits contradict themselves; lists every fault.
+            InvalidLimits: the card's limits contradict themselves, or the speed does; lists every fault.
             UnknownName: the card names an interface that does not exist.
         """
         self._card = card
@@ -62,7 +67,7 @@ class Guard:
         self._observed = Observed(card.limits)
         self._interface = make_interface(card.interface)
         self._needed = {*self._box.names, *card.limits.observed_low, *card.limits.observed_high}
-        self._motion = Motion(bounds_of(card), n, 1.0 / card.command_hz, ArmSpace(card) if card.space else None)
+        self._motion = Motion(bounds_of(card, speed), n, 1.0 / card.command_hz, ArmSpace(card) if card.space else None)
         self._is_latched = np.zeros(n, bool)
         self._told = {name: np.zeros(n, bool) for name in LATCHES}
 

@@ -54,16 +54,32 @@ def _columns(lead_of: Sequence[tuple[str, int] | None], name: str) -> tuple[list
     return [column for column, _ in pairs], [element for _, element in pairs]
 
 
-def bounds_of(card: RobotCard) -> Bounds:
-    """Give what a card's set-points may do in a command period."""
+def bounds_of(card: RobotCard, speed: float = 1.0) -> Bounds:
+    """Give what a card's set-points may do in a command period.
+
+    Args:
+        card: a checked one.
+        speed: share of the card's speed, over 0 to 1: of set-points that lead a measured value, rates are multiplied
+            by it, accelerations by its square and jerks by its cube, so that a motion is the same one, slower.
+
+    Raises:
+        InvalidLimits: the speed is no such share, or no set-point of this robot leads a measured value.
+    """
     limits, width = card.limits, card.command_width
     free = (None,) * width
+    leads = np.array([source is not None for source in limits.lead_of])
+    if not 0 < speed <= 1:
+        raise InvalidLimits(card.name, [f"speed: {speed}; must be over 0, and 1 at most"])
+    if speed < 1 and not leads.any():
+        told = "none of its commands leads a measured position; narrow `low` and `high` of its file instead"
+        raise InvalidLimits(card.name, [f"speed: {speed}; {told}"])
+    share = np.where(leads, speed, 1.0)
     return Bounds.of(
         np.asarray(limits.low, np.float64),
         np.asarray(limits.high, np.float64),
-        np.asarray(limits.max_rate, np.float64),
-        _or_infinite(limits.max_acceleration or free),
-        _or_infinite(limits.max_jerk or free),
+        np.asarray(limits.max_rate, np.float64) * share,
+        _or_infinite(limits.max_acceleration or free) * share**2,
+        _or_infinite(limits.max_jerk or free) * share**3,
         1.0 / card.command_hz,
     )
 

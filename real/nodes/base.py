@@ -19,6 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from ashore.datasets.errors import AshoreError
+from ashore.real.errors import SimulatedTime
 from ashore.real.health import HZ, Health, Teller
 from ashore.real.network import check_loopback
 from ashore.real.nodes.link import Link, load_rclpy, split_ros_args
@@ -187,6 +188,9 @@ class _Transitions:
 
     def _configure(self) -> None:
         check_loopback()
+        node = self.link.node
+        if node.get_parameter("use_sim_time").value:
+            raise SimulatedTime(node.get_fully_qualified_name())
         self._work.configure(self.link)
 
     def _activate(self) -> None:

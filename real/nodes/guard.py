@@ -33,6 +33,7 @@ BRAKE_S = 2.0
 """How long a guard that is deactivated may go on braking; from full speed an arm needs a third of a second."""
 COUNTED = ("ticks", "interventions", "stops")
 DEADMAN = Setting(0.0, 0.0, 10.0, "Stop when no operator was heard of for so many seconds; 0 needs no operator.")
+SPEED = Setting(1.0, 0.01, 1.0, "Share of an arm's speed that passes; read when the node is configured.")
 LAG_S = 0.003
 """How long after a proposal the guard's tick comes: after most late ones, before the robot's next period."""
 PREPARE_S = 0.002
@@ -60,7 +61,7 @@ class GuardWork(Work):
         self._mapping.check(contract, card, self._interface.derived)
         measured = [feature for feature in contract.observations if feature.name not in self._interface.derived]
         self._senses = Senses(measured, self._mapping.observing([feature.name for feature in measured]))
-        self._guard = Guard(card, 1)
+        self._guard = Guard(card, 1, float(link.parameter("speed", SPEED)))
         self._proposals = Proposals(card.commands)
         self._period_s = 1.0 / card.command_hz
         self._lock = PhaseLock(self._period_s, LAG_S)

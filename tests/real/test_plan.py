@@ -1,6 +1,7 @@
 """The process plan as data: a golden JSON, clear refusals, and launch files that only ask for it."""
 
 import ast
+import dataclasses
 import inspect
 import json
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ashore.cli.plan import Plan
 from ashore.datasets.errors import UnknownName, UnreadableFile
+from ashore.real.cameras import CameraSpec
 from ashore.real.plan import Bridge, plan_json, process_plan, robot_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +55,7 @@ def test_on_a_robot_nothing_is_activated_without_a_person_and_a_bridge_speaks_to
     assert [process.name for process in plan] == ["bridge", "policy", "guard"]
     assert not any(process.activates for process in plan)
     assert plan[0].args[-4:] == ("--address", "udpin:127.0.0.1:14540", "--hover-thrust", "0.4")
-    assert plan[-1].args[-3:] == ("--ros-args", "-p", "deadman_s:=1.0")
+    assert plan[-1].ros_args == ("-p", "deadman_s:=1.0")
 
 
 def test_without_a_domain_the_callers_environment_decides() -> None:
@@ -68,6 +71,16 @@ def test_a_launch_file_imports_launch_inside_functions_only(path: Path) -> None:
     assert names and all(name.split(".")[0] in sys.stdlib_module_names for name in names)
 
 
+def test_the_launch_files_offer_what_the_plan_takes() -> None:
+    base = ast.parse((ROOT / "launch/plan.launch.py").read_text())
+    tables = [node for node in base.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
+    options = next(ast.literal_eval(table.value) for table in tables if table.targets[0].id == "OPTIONS")
+    taken = {"cameras": "camera"}
+    parameters = {taken.get(name, name) for name in inspect.signature(process_plan).parameters}
+    assert set(options) == parameters - {"domain_id", "bridge"} and all(options.values())
+    assert {field.name for field in dataclasses.fields(Plan)} == {*options, "json"}
+
+
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
 def test_every_argument_of_a_launch_file_is_one_of_the_plan(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
@@ -76,10 +89,39 @@ def test_every_argument_of_a_launch_file_is_one_of_the_plan(path: Path) -> None:
         for call in calls
         if getattr(call.func, "id", "") == "DeclareLaunchArgument" and isinstance(call.args[0], ast.Constant)
     }
-    assert declared and declared <= set(inspect.signature(process_plan).parameters)
+    assert declared <= {field.name for field in dataclasses.fields(Plan)}
+    assert declared or path.name == "plan.launch.py"
 
 
-def test_both_launch_files_are_there_and_travel_with_the_package() -> None:
-    assert [path.name for path in LAUNCH_FILES] == ["arm.launch.py", "quadrotor.launch.py"]
+def test_the_launch_files_are_there_and_travel_with_the_package() -> None:
+    names = [path.name.removesuffix(".launch.py") for path in LAUNCH_FILES]
+    assert names == ["arm", "plan", "quadrotor", "record", "twin"]
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
     assert "launch/*.launch.py" in table["share/ashore/launch"]
+
+
+def test_cameras_and_a_recorder_stop_nobody_by_their_end() -> None:
+    wrist = CameraSpec("wrist", "/dev/video0")
+    plan = process_plan("policy.ashore", "fr3", cameras=[wrist], record="out/seen")
+    assert [process.name for process in plan] == ["camera_wrist", "policy", "guard", "recorder"]
+    looking_on = [plan[0], plan[3]]
+    assert all(process.on_exit == "ignore" and process.activates for process in looking_on)
+    assert "__node:=camera_wrist" in plan[0].command()
+    assert plan[3].args[-6:] == ("--store", "out/seen", "--source", "real", "--camera", wrist.text)
+
+
+def test_parts_a_namespace_parameters_and_remappings_are_the_callers(tmp_path: Path) -> None:
+    plan = process_plan(
+        "policy.ashore",
+        "twin/panda",
+        namespace="lab/arm",
+        params=tmp_path / "cell.yaml",
+        remap=("joint_states:=/arm/joint_states",),
+        only=("twin", "guard"),
+    )
+    assert [(process.name, process.namespace) for process in plan] == [("twin", "lab/arm"), ("guard", "lab/arm")]
+    for process in plan:
+        tail = ["--ros-args", "-r", "joint_states:=/arm/joint_states", "--params-file", str(tmp_path / "cell.yaml")]
+        assert process.command()[-5:] == tail
+    with pytest.raises(UnknownName, match=r"no part of a deployment 'guards'.*Did you mean 'guard'"):
+        process_plan("policy.ashore", only=("guards",))

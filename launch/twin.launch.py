@@ -1,0 +1,23 @@
+"""Start a twin alone, for nodes of one's own: `ros2 launch ashore twin.launch.py bundle:=policy.ashore`.
+
+plan.launch.py, beside this file, declares further arguments and makes the nodes.
+"""
+
+from pathlib import Path
+
+
+def generate_launch_description():
+    """Give launch this file's own arguments, and the plan."""
+    from launch import LaunchDescription
+    from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    plan = Path(__file__).resolve().parent / "plan.launch.py"
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("bundle", description="The policy.ashore file."),
+            DeclareLaunchArgument("robot", default_value="twin/panda"),
+            DeclareLaunchArgument("only", default_value="twin"),
+            IncludeLaunchDescription(PythonLaunchDescriptionSource(str(plan))),
+        ]
+    )

@@ -1,0 +1,168 @@
+"""Camera and recorder as processes beside a twin: what a camera saw is in the store, and neither stops the robot."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
+pytest.importorskip("pybullet", reason="pybullet is not installed")
+pytest.importorskip("cv2", reason="opencv-python is not installed")
+
+import cv2
+
+from ashore.cli.main import main
+from ashore.datasets.store import EpisodeStore
+from ashore.real.cameras import CameraSpec
+from ashore.real.drivers.camera import Camera
+from ashore.real.errors import NoCamera
+from benchmarks.fault_graph import Graph, Watching
+from benchmarks.faults import follower
+
+SIZE = (96, 128)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of a dot that moves, which plays the camera's part."""
+    path = tmp_path_factory.mktemp("film") / "dot.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (SIZE[1], SIZE[0]))
+    for index in range(60):
+        frame = np.full((*SIZE, 3), 90, np.uint8)
+        cv2.circle(frame, (4 + 2 * index, 48), 8, (0, 0, 255), -1)
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def watched(marked_bundle: Path, film: Path, tmp_path: Path) -> Iterator[Graph]:
+    wrist = CameraSpec("wrist", str(film), SIZE[1], SIZE[0])
+    with Graph(marked_bundle, "crazyflie", tmp_path / "logs", watching=Watching((wrist,), tmp_path / "seen")) as graph:
+        graph.start()
+        yield graph
+
+
+def until(is_so: Callable[[], bool], limit_s: float = 10.0) -> bool:
+    until_s = time.monotonic() + limit_s
+    while not is_so() and time.monotonic() < until_s:
+        time.sleep(0.05)
+    return is_so()
+
+
+def says(graph: Graph, node: str) -> str:
+    health = graph.station.health().get(f"crazyflie/{node}")
+    return health.text if health is not None else ""
+
+
+def still_follows(graph: Graph) -> bool:
+    graph.judge.heard.clear()
+    time.sleep(0.5)
+    followed = graph.judge.followed(follower("crazyflie", graph.judge))
+    return len(followed) > 10 and all(each for _, each in followed)
+
+
+def test_marks_make_episodes_with_pictures_at_their_own_rate(watched: Graph, tmp_path: Path) -> None:
+    assert watched.station.mark("begin")
+    time.sleep(1.5)
+    assert watched.station.mark("success")
+    assert until(lambda: len(EpisodeStore.open(tmp_path / "seen", readonly=True)) == 1)
+    episode = EpisodeStore.open(tmp_path / "seen", readonly=True).read(0)
+    assert episode.meta.source == "twin" and episode.meta.success is True
+    assert "bundle_sha256" in episode.meta.versions
+    stream = episode.streams["wrist_rgb"]
+    frames = stream.values
+    assert 20 < len(frames) < len(episode.time_s)
+    assert np.all(stream.receive_s >= stream.capture_s)
+    red = [int(np.argmax(np.asarray(frame)[48, :, 0] > 200)) for frame in frames]
+    assert len(set(red)) > 10, "the dot moves, and is red in rgb"
+
+
+def test_a_camera_or_a_recorder_that_dies_stops_nobody_else(watched: Graph, tmp_path: Path) -> None:
+    assert watched.station.mark("begin")
+    time.sleep(0.5)
+    os.kill(watched.supervision.pids["camera_wrist"], signal.SIGKILL)
+    assert still_follows(watched)
+    os.kill(watched.supervision.pids["recorder"], signal.SIGKILL)
+    assert still_follows(watched)
+    assert until(lambda: "silent" in says(watched, "recorder") and "silent" in says(watched, "camera_wrist"))
+    assert main(["datasets", "recover", str(tmp_path / "seen")]) == 0
+    assert len(EpisodeStore.open(tmp_path / "seen", readonly=True).read(0).time_s) > 10
+
+
+def test_a_camera_that_is_gone_is_told_and_comes_back(marked_bundle: Path, film: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short.avi"
+    short.write_bytes(film.read_bytes())
+    wrist = CameraSpec("wrist", str(short), SIZE[1], SIZE[0])
+    with Graph(marked_bundle, "crazyflie", tmp_path / "logs", watching=Watching((wrist,))) as graph:
+        graph.start()
+        assert until(lambda: says(graph, "camera_wrist") == "pictures come")
+        short.unlink()
+        assert until(lambda: says(graph, "camera_wrist").startswith("no picture comes"))
+        assert still_follows(graph)
+        short.write_bytes(film.read_bytes())
+        assert until(lambda: says(graph, "camera_wrist") == "pictures come")
+
+
+@pytest.mark.parametrize(
+    ("device", "size", "told"),
+    [("none.avi", SIZE, "it gives no picture"), ("film", (48, 64), "its pictures are 128x96, not 64x48")],
+)
+def test_a_camera_that_is_not_as_told_is_refused(
+    film: Path, tmp_path: Path, device: str, size: tuple[int, int], told: str
+) -> None:
+    path = film if device == "film" else tmp_path / device
+    with pytest.raises(NoCamera, match=told):
+        Camera(CameraSpec("wrist", str(path), size[1], size[0]))
+
+
+DISK = """
+import sys, time
+from pathlib import Path
+from benchmarks.fault_graph import Graph, Watching
+from benchmarks.faults import follower
+
+bundle, disk, logs = (Path(word) for word in sys.argv[1:4])
+with Graph(bundle, "crazyflie", logs, watching=Watching((), disk / "seen")) as graph:
+    graph.start()
+    graph.station.mark("begin")
+    time.sleep(0.5)
+    (disk / "ballast").write_bytes(b"")
+    with (disk / "ballast").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    until_s = time.monotonic() + 20
+    told = ""
+    while "not recording" not in told and time.monotonic() < until_s:
+        time.sleep(0.1)
+        told = graph.station.health()["crazyflie/recorder"].text
+    graph.judge.heard.clear()
+    time.sleep(0.5)
+    followed = graph.judge.followed(follower("crazyflie", graph.judge))
+print(told)
+print(len(followed) > 10 and all(each for _, each in followed))
+"""
+
+
+def test_a_full_disk_ends_the_recording_and_nothing_else(marked_bundle: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = 'mount -t tmpfs -o size=400k tmpfs "$3" && exec "$0" -c "$1" "$2" "$3" "$4"'
+    words = [sys.executable, DISK, str(marked_bundle), str(disk), str(tmp_path / "logs")]
+    asked = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, *words]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode and ("unshare" in done.stderr or "mount" in done.stderr):
+        pytest.skip(f"no file system of its own for a process here: {done.stderr.strip()[-200:]}")
+    assert done.returncode == 0, done.stderr[-2000:]
+    told, goes_on = done.stdout.splitlines()[-2:]
+    assert "not recording" in told and "Free some space" in told
+    assert goes_on == "True"
