@@ -26,6 +26,7 @@ BENCHMARKS = {
     "recording": "benchmarks.recording",
     "rollouts": "benchmarks.rollouts",
     "seams": "benchmarks.seams",
+    "soak": "benchmarks.soak",
     "spine": "benchmarks.spine",
     "training": "benchmarks.training",
     "twin_gap": "benchmarks.twin_gap",

@@ -168,6 +168,14 @@ class Graph:
         self.conductor.transition("guard", "deactivate")
         self.conductor.transition("policy", "deactivate")
 
+    def resident_mb(self) -> dict[str, float]:
+        """Give the memory of each process."""
+        found = {}
+        for name, pid in self.supervision.pids.items():
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            found[name] = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+        return found
+
     def harm(self, told: Mapping[str, Faults]) -> None:
         """Harm messages from now on, by topic; the others are healed."""
         relay = self._relay

@@ -40,9 +40,9 @@ def _rows(robot: str, folder: Path, minutes: float, progress: Progress) -> list[
             reports = {node: graph.conductor.ask(f"{node}/report") for node in NODES}
             periods_ms += reports["guard"]["period_ms"]
             misses.update({node: report["misses"] for node, report in reports.items()})
-            before = before or _resident_mb(graph)
+            before = before or graph.resident_mb()
             progress(len(periods_ms), round(60 * minutes * hz), f"{robot}: {sum(misses.values())} misses")
-        grown_mb = {node: now - before[node] for node, now in _resident_mb(graph).items()}
+        grown_mb = {node: now - before[node] for node, now in graph.resident_mb().items()}
         bare.terminate()
         bare.wait()
     bare_ms, period_s = json.loads(bare_path.read_text()), 1.0 / hz
@@ -61,11 +61,3 @@ def _rows(robot: str, folder: Path, minutes: float, progress: Progress) -> list[
         *(Row.of(f"{what}: missed deadlines of {node}", misses[node], "1") for node in NODES),
         *(Row.of(f"{what}: growth of {node}", grown_mb[node], "MB", "<=", GROWTH_GOAL_MB) for node in NODES),
     ]
-
-
-def _resident_mb(graph: Graph) -> dict[str, float]:
-    found = {}
-    for node in NODES:
-        lines = Path(f"/proc/{graph.supervision.pids[node]}/status").read_text().splitlines()
-        found[node] = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
-    return found
