@@ -58,7 +58,8 @@ class Deploy:
     camera: tuple[str, ...] = ()
     """On a robot: cameras to run, and to record: NAME=DEVICE[@WIDTHxHEIGHT][@HZ]."""
     shadow: bool = False
-    """On a robot that somebody else drives: only compare what the policy would tell it; nothing is sent."""
+    """On a robot that somebody else drives: only compare what the policy would tell it; nothing is sent, and no
+    evidence is asked for."""
     despite_evidence: bool = False
     """Deploy to a robot although the ranking has a veto, or the bundle was never ranked; a twin needs no leave."""
 
@@ -105,6 +106,7 @@ class Deploy:
             self.shadow,
             speed=self.speed,
             cameras=parse_cameras(self.camera),
+            despite_evidence=self.despite_evidence,
             log_dir=self.logs,
         )
         hold_session(config, pressed_keys(), say)
@@ -116,7 +118,7 @@ class Deploy:
         from ashore.policies.ranking.gate import check_evidence
 
         try:
-            check_evidence(self.bundle, self.despite_evidence)
+            check_evidence(self.bundle, self.despite_evidence or self.shadow)
         except (EvidenceMissing, EvidenceRejected) as error:
             if not self.robot.startswith("twin/"):
                 raise

@@ -41,6 +41,8 @@ class Plan:
     """ROS 2 remappings for all nodes, such as joint_states:=/arm/joint_states."""
     only: tuple[str, ...] = ()
     """Parts to plan: twin, bridge, camera, policy, guard, recorder; all that apply where not given."""
+    despite_evidence: bool = False
+    """Let a robot's policy propose although the ranking has a veto, or the bundle was never ranked."""
     json: bool = False
     """Print JSON, for programs."""
 
@@ -64,6 +66,7 @@ class Plan:
             params=self.params,
             remap=self.remap,
             only=self.only,
+            despite_evidence=self.despite_evidence,
         )
         if self.json:
             say(plan_json(processes))

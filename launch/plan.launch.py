@@ -21,9 +21,10 @@ OPTIONS = {
     "namespace": "ROS namespace of all nodes; the robot's name where empty.",
     "params": "ROS 2 parameter file for all nodes.",
     "remap": "ROS 2 remappings for all nodes, with spaces between them: from:=to.",
+    "despite_evidence": "true lets a robot's policy propose although the ranking has a veto, or never took place.",
     "only": "Parts to start, with spaces between them: twin bridge camera policy guard recorder.",
 }
-LISTS = ("camera", "remap", "only")
+LISTS, SWITCHES = ("camera", "remap", "only"), ("despite_evidence",)
 
 
 def _ashore():
@@ -48,6 +49,9 @@ def _actions(context):
     words = []
     for name in OPTIONS:
         value = context.launch_configurations[name]
+        if name in SWITCHES:
+            words += [f"--{name.replace('_', '-')}"] if value.lower() == "true" else []
+            continue
         parts = value.split() if name in LISTS else [value]
         words += [f"--{name.replace('_', '-')}", *parts] if value else []
     answer = subprocess.run([_ashore(), "plan", "--json", *words], check=False, capture_output=True, text=True)

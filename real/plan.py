@@ -81,6 +81,7 @@ def process_plan(
     params: Path | str | None = None,
     remap: Sequence[str] = (),
     only: Sequence[str] = (),
+    despite_evidence: bool = False,
 ) -> list[Process]:
     """Plan the processes of a deployment, in the order in which they are configured and activated.
 
@@ -101,6 +102,7 @@ def process_plan(
         params: ROS 2 parameter file for all nodes.
         remap: ROS 2 remappings for all nodes, such as joint_states:=/arm/joint_states.
         only: parts to plan, of PARTS; all that apply where empty.
+        despite_evidence: let a robot's policy propose although the ranking has a veto, or the bundle was never ranked.
 
     Raises:
         UnknownName: there is no such robot, or no such part; lists those that exist.
@@ -125,7 +127,7 @@ def process_plan(
         own[BRIDGE] = (*known, "--address", bridge.address, *thrust)
     for camera in cameras:
         own[f"{CAMERA}_{camera.name}"] = ("--camera", camera.text, *placed)
-    own[POLICY] = (*known, "--seed", str(seed))
+    own[POLICY] = (*known, "--seed", str(seed), *(() if is_twin or despite_evidence else ("--ranked",)))
     own[GUARD] = known
     if record is not None:
         seen = [word for camera in cameras for word in ("--camera", camera.text)]

@@ -55,6 +55,8 @@ class SessionConfig:
     """Silence of this session after which the guard stops."""
     speed: float = 1.0
     """Share of an arm's speed that the guard lets pass, over 0 to 1."""
+    despite_evidence: bool = False
+    """Whether a bundle may drive that no ranking speaks for; a shadow, which sends nothing, may always."""
     cameras: tuple[CameraSpec, ...] = ()
     """Cameras to run, and to record where there is a store."""
     log_dir: Path | None = None
@@ -83,6 +85,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         deadman_s=config.deadman_s,
         speed=config.speed,
         cameras=config.cameras,
+        despite_evidence=config.despite_evidence or config.shadow,
     )
     plan = [process for process in plan if not (config.shadow and process.name == GUARD)]
     with ExitStack() as stack:

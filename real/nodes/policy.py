@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ashore.policies.bundle import BundlePlanner, load_bundle
 from ashore.policies.execution.executor import ChunkExecutor
+from ashore.policies.ranking.gate import check_evidence
 from ashore.real.errors import NotReady
 from ashore.real.health import Health
 from ashore.real.mapping import RobotMapping
@@ -38,14 +39,16 @@ PATIENCE = 0.25
 class PolicyWork(Work):
     """Runs executor and interface at the command rate, inference beside it."""
 
-    def __init__(self, bundle_path: Path, mapping: RobotMapping, seed: int) -> None:
+    def __init__(self, bundle_path: Path, mapping: RobotMapping, seed: int, must_be_ranked: bool = False) -> None:
         self._bundle_path = bundle_path
+        self._must_be_ranked = must_be_ranked
         self._mapping = mapping
         self._seed = seed
         self._loop: Loop | None = None
 
     def configure(self, link: Link) -> None:
         """Load the bundle, compare it with the mapping, warm the network up, connect."""
+        check_evidence(self._bundle_path, is_overridden=not self._must_be_ranked)
         planner: BundlePlanner = load_bundle(self._bundle_path)
         contract, card = planner.contract, planner.card
         self._link, self._contract = link, contract
@@ -184,8 +187,9 @@ def make(argv: Sequence[str]) -> tuple[PolicyWork, str]:
     parser.add_argument("--mapping", required=True, help="name of the robot's mapping")
     parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
     parser.add_argument("--seed", type=int, default=0, help="seed of the policy's sampling noise")
+    parser.add_argument("--ranked", action="store_true", help="refuse a bundle without evidence, or with a veto")
     given = parser.parse_args(argv)
-    return PolicyWork(given.bundle, RobotMapping.named(given.mapping), given.seed), given.namespace
+    return PolicyWork(given.bundle, RobotMapping.named(given.mapping), given.seed, given.ranked), given.namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,8 +18,9 @@ pytest.importorskip("pybullet", reason="pybullet is not installed")
 from ashore.cli.main import main
 from ashore.datasets.store import EpisodeStore
 from ashore.policies.bundle import read_card
+from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
-from ashore.real.errors import ProcessEnded, RobotTaken
+from ashore.real.errors import ProcessEnded, RobotTaken, TransitionRefused
 from ashore.real.mapping import RobotMapping
 from ashore.real.network import applied, environment, own_domain, own_robot
 from ashore.real.plan import process_plan
@@ -71,7 +72,7 @@ def moves(heard: list[np.ndarray]) -> np.ndarray:
 
 
 def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
-    circling_bundle: Path, robot: tuple[int, Conductor], tmp_path: Path
+    circling_bundle: Path, film: CameraSpec, robot: tuple[int, Conductor], tmp_path: Path
 ) -> None:
     domain_id, conductor = robot
     channel, heard = RobotMapping.named("panda").commands[0], []
@@ -95,7 +96,15 @@ def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
         yield from activated(said)
         yield from keys_at((1.5, "y"), (0.3, "q"))
 
-    config = SessionConfig(circling_bundle, "panda", domain_id, record=tmp_path / "store", log_dir=tmp_path / "logs")
+    config = SessionConfig(
+        circling_bundle,
+        "panda",
+        domain_id,
+        record=tmp_path / "store",
+        cameras=(film,),
+        despite_evidence=True,
+        log_dir=tmp_path / "logs",
+    )
     hold_session(config, keys(), said.append)
     assert counts["before"] == 0
     assert moves(heard[: counts["stopped at"]]).sum() >= 10
@@ -104,6 +113,7 @@ def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
     assert said.count("active") == 2 and any("succeeded" in text for text in said)
     with EpisodeStore.open(tmp_path / "store", readonly=True) as store:
         metas = [store.read_meta(index) for index in store.indices]
+        assert len(store.read(store.indices[-1]).streams["wrist_rgb"]) > 20
     changes = np.diff([*heard[: counts["let go"]]], axis=0)  # The stop brakes: it does not stand at once.
     limits = read_card(circling_bundle)[1].limits
     most = np.array(limits.max_acceleration[:7]) / 50.0**2
@@ -127,11 +137,26 @@ def test_a_policy_that_dies_ends_the_session_and_what_was_recorded_stays(
                     os.kill(int(folder.name), signal.SIGKILL)
         yield from keys_at((5.0, ""))
 
-    config = SessionConfig(circling_bundle, "panda", robot[0], record=tmp_path / "store", log_dir=tmp_path / "logs")
+    config = SessionConfig(
+        circling_bundle,
+        "panda",
+        robot[0],
+        record=tmp_path / "store",
+        despite_evidence=True,
+        log_dir=tmp_path / "logs",
+    )
     with pytest.raises(ProcessEnded, match="'policy' was ended by signal 9"):
         hold_session(config, keys(), said.append)
     with EpisodeStore.open(tmp_path / "store", readonly=True) as store:
         assert store.abandoned_journals() == [] and store.read_meta(0).truncated
+
+
+def test_a_bundle_that_no_ranking_speaks_for_is_refused_by_the_policys_own_process(
+    circling_bundle: Path, robot: tuple[int, Conductor], tmp_path: Path
+) -> None:
+    config = SessionConfig(circling_bundle, "panda", robot[0], log_dir=tmp_path / "logs")
+    with pytest.raises(TransitionRefused, match="it was never ranked"):
+        hold_session(config, iter(()), print)
 
 
 def test_a_robot_has_one_session(circling_bundle: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from ashore.datasets.errors import UnknownName
 from ashore.policies.errors import InvalidCommand, InvalidLimits
 from ashore.policies.execution.guard import LATCHES, Guard, Verdict
+from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
 from ashore.sim.robots import make_robot
 from benchmarks.guard import NAMES, attack
@@ -203,3 +204,36 @@ def test_an_observation_of_another_width_than_its_bounds_is_refused() -> None:
     guard = Guard(card_with(observed_low={"height": (0.0,), "q": (-1.0,)}), 1)
     with pytest.raises(InvalidCommand, match=r"observation q: 2 values, 1 bounds"):
         judged(guard, [0.0, 0.04, 1.0], 0.0)
+
+
+@pytest.mark.parametrize("speed", [0.1, 0.5])
+def test_an_arm_at_a_share_of_its_speed_moves_within_that_share_and_gets_there(speed: float) -> None:
+    card = make_robot("panda").card
+    guard, full = Guard(card, 1, speed), Guard(card, 1)
+    limits, joints = card.limits, [source is not None for source in card.limits.lead_of]
+    pose = np.array([0.0, -0.5, 0.0, -2.0, 0.0, 1.6, 0.8])
+    interface, still = make_interface(card.interface), np.zeros((1, 7))
+    told = pose + 0.3
+    sent = {}
+    for name, each in (("slow", guard), ("full", full)):
+        at, path = pose.copy(), []
+        for step in range(round(3 * card.command_hz / speed)):
+            seen = {"joint_pos_rad": at[None], "joint_vel_rad_s": still, "gripper_width_m": np.full((1, 1), 0.04)}
+            seen = dict(interface.derive(seen))
+            command = np.array([*told, 0.04])[None]
+            verdict = each.filter(command, seen, step / card.command_hz, np.zeros(1))
+            at = verdict.command[0, :7]
+            path.append(verdict.command[0])
+        sent[name] = np.array(path)
+    rates = {name: np.abs(np.diff(path[:, joints], axis=0)).max(0) * card.command_hz for name, path in sent.items()}
+    assert np.all(rates["slow"] <= speed * np.array(limits.max_rate)[joints] * (1 + 1e-9))
+    assert np.all(rates["slow"] < 1.1 * speed * rates["full"])
+    assert np.allclose(sent["slow"][-1, :7], told, atol=1e-6)
+
+
+def test_a_speed_that_means_nothing_is_refused() -> None:
+    for speed in (0.0, -1.0, 1.5, np.nan):
+        with pytest.raises(InvalidLimits, match=r"speed: .*must be over 0, and 1 at most"):
+            Guard(CARD, 1, speed)
+    with pytest.raises(InvalidLimits, match="none of its commands leads a measured position"):
+        Guard(make_robot("crazyflie").card, 1, 0.5)

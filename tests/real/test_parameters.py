@@ -1,0 +1,57 @@
+"""Parameters that a caller's file gives to the nodes of a plan."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
+
+from ashore.real.conductor import Conductor
+from ashore.real.errors import TransitionRefused
+from ashore.real.network import applied, environment, own_domain
+from ashore.real.plan import process_plan
+from ashore.real.supervision import Supervision
+from benchmarks.linear_bundles import circling_arm
+
+
+@pytest.fixture(scope="module")
+def circling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return circling_arm(tmp_path_factory.mktemp("parameters") / "circling.ashore")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ("use_sim_time: true", "use_sim_time is true for '/cell/guard'"),
+        ("speed: 2.0", "speed"),
+        ("deadman_s: -1.0", "deadman_s"),
+    ],
+)
+def test_what_a_node_cannot_do_is_refused_at_configure(
+    circling_bundle: Path, tmp_path: Path, parameters: str, told: str
+) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text(f"/**:\n  ros__parameters:\n    {parameters}\n")
+    with own_domain() as domain_id, applied(environment("loopback", domain_id)):
+        plan = process_plan(
+            circling_bundle, "panda", domain_id=domain_id, namespace="cell", params=params, only=("guard",)
+        )
+        with (
+            Supervision(plan, tmp_path / "logs") as supervision,
+            Conductor("cell", domain_id, supervision) as conductor,
+            pytest.raises(TransitionRefused, match=told),
+        ):
+            conductor.transition("guard", "configure")
+
+
+def test_a_file_of_parameters_wins_over_the_plans_own(circling_bundle: Path, tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("/**:\n  ros__parameters:\n    speed: 0.0001\n")
+    with own_domain() as domain_id, applied(environment("loopback", domain_id)):
+        plan = process_plan(circling_bundle, "panda", domain_id=domain_id, speed=0.5, params=params, only=("guard",))
+        with (
+            Supervision(plan, tmp_path / "logs") as supervision,
+            Conductor("panda", domain_id, supervision) as conductor,
+            pytest.raises(TransitionRefused, match=r"0\.0001"),
+        ):
+            conductor.transition("guard", "configure")
