@@ -138,8 +138,7 @@ class Graph:
             self.conductor = stack.enter_context(Conductor(self.robot, self.domain_id, self.supervision))
             self.judge.connect(self.conductor, self.mapping)
             self.station = stack.enter_context(Station(self.domain_id, self.robot))
-            for node in (*NODES, *looking_on):
-                self.conductor.transition(node, "configure")
+            self.conductor.configure((*NODES, *looking_on))
             for node in ("twin", *looking_on):
                 self.conductor.transition(node, "activate")
         except BaseException:

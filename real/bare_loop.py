@@ -1,5 +1,7 @@
 """A loop with deadlines and nothing else, run beside a deployment: how steady this machine can be at all.
 
+It asks for the priority that the guard asks for.
+
 python -m ashore.real.bare_loop HZ FILE      until SIGTERM, then writes the periods in ms as JSON
 """
 
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ashore.real.parent import end_with_parent
-from ashore.real.rate import Loop
+from ashore.real.rate import Loop, ask_for_realtime
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda number, frame: ended.set())
     if not end_with_parent():
         return 1
+    ask_for_realtime()
     loop = Loop("bare", 1.0 / float(rate_hz), lambda now_s: None)
     loop.start()
     while not ended.wait(0.5):

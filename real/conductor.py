@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -57,19 +57,22 @@ class Conductor:
             TransitionRefused: the node said no; carries its log's end.
             NoAnswer, ProcessEnded: it is not there or did not answer.
         """
-        services = importlib.import_module("lifecycle_msgs.srv")
-        request = services.ChangeState.Request()
-        request.transition.id = TRANSITIONS[transition]
-        slow = transition == "configure"
-        response = self._call(services.ChangeState, f"{node}/change_state", request, slow)
-        if not response.success:
-            time.sleep(POLL_S)
-            raise TransitionRefused(node, transition, self._supervision.tail(node))
+        self._finish(node, transition, self._ask_for(node, transition))
+
+    def configure(self, nodes: Sequence[str]) -> None:
+        """Configure nodes side by side: what each one loads takes time, and none needs another for it.
+
+        Raises:
+            TransitionRefused, NoAnswer, ProcessEnded: see transition; of the first in this order.
+        """
+        asked = [(node, self._ask_for(node, "configure")) for node in nodes]
+        for node, future in asked:
+            self._finish(node, "configure", future)
 
     def ask(self, service: str) -> dict[str, Any]:
         """Call a Trigger service of one of our nodes and return the facts in its answer."""
         services = importlib.import_module("std_srvs.srv")
-        response = self._call(services.Trigger, service, services.Trigger.Request(), slow=False)
+        response = self._call(services.Trigger, service, services.Trigger.Request())
         facts: dict[str, Any] = json.loads(response.message)
         return facts
 
@@ -83,7 +86,7 @@ class Conductor:
         for name, value in values.items():
             content = messages.ParameterValue(type=messages.ParameterType.PARAMETER_INTEGER, integer_value=value)
             request.parameters.append(messages.Parameter(name=name, value=content))
-        self._call(services.SetParameters, f"{node}/set_parameters", request, slow=False)
+        self._call(services.SetParameters, f"{node}/set_parameters", request)
 
     def wait_for(self, what: str, ready: Callable[[], bool], limit_s: float) -> None:
         """Wait until ready() says so.
@@ -99,12 +102,30 @@ class Conductor:
                 raise NoAnswer(what, limit_s, self._supervision.log_dir)
             time.sleep(POLL_S / 5)
 
-    def _call(self, kind: Any, service: str, request: Any, slow: bool) -> Any:
+    def _ask_for(self, node: str, transition: str) -> Any:
+        services = importlib.import_module("lifecycle_msgs.srv")
+        request = services.ChangeState.Request()
+        request.transition.id = TRANSITIONS[transition]
+        return self._send(services.ChangeState, f"{node}/change_state", request, self._limit_s(transition))
+
+    def _finish(self, node: str, transition: str, future: Any) -> None:
+        self.wait_for(f"the service '{node}/change_state'", future.done, self._limit_s(transition))
+        if not future.result().success:
+            time.sleep(POLL_S)
+            raise TransitionRefused(node, transition, self._supervision.tail(node))
+
+    def _limit_s(self, transition: str) -> float:
+        return self._patience.start_s if transition == "configure" else self._patience.answer_s
+
+    def _call(self, kind: Any, service: str, request: Any) -> Any:
+        future = self._send(kind, service, request, self._patience.answer_s)
+        self.wait_for(f"the service {service!r}", future.done, self._patience.answer_s)
+        return future.result()
+
+    def _send(self, kind: Any, service: str, request: Any, limit_s: float) -> Any:
+        """Ask a service once it is there; returns the future of its answer."""
         if service not in self._clients:
             self._clients[service] = self._own.node.create_client(kind, service)
         client = self._clients[service]
-        limit_s = self._patience.start_s if slow else self._patience.answer_s
         self.wait_for(f"the service {service!r}", client.service_is_ready, limit_s)
-        future = client.call_async(request)
-        self.wait_for(f"the service {service!r}", future.done, limit_s)
-        return future.result()
+        return client.call_async(request)

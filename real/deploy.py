@@ -147,8 +147,7 @@ class _Show:
 
     def play(self, config: DeployConfig, progress: Progress) -> None:
         """Configure the nodes, then play one episode after the other."""
-        for node in NODES:
-            self._conductor.transition(node, "configure")
+        self._conductor.configure(NODES)
         self._conductor.transition(TWIN, "activate")
         for index in range(config.episodes):
             self._play_one(config.seed + index, config.bundle)

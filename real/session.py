@@ -102,8 +102,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         shadow = Shadow(contract, card)
         if config.shadow:
             shadow.connect(conductor, mapping)
-        for process in plan:
-            conductor.transition(process.name, "configure")
+        conductor.configure([process.name for process in plan])
         looking_on = [process.name for process in plan if process.activates]
         for name in looking_on:
             conductor.transition(name, "activate")
