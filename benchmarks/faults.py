@@ -1,6 +1,7 @@
 """Faults of the running graph on the twin: what the guard does about each, and how soon.
 
-A reaction is the time from the fault to the last command that still followed the policy, as the judge heard it.
+A reaction is the time from the fault to the last command that still followed the policy, as the judge heard it. The
+operator's stop is then pressed during every fault, and must be obeyed as if there were none.
 """
 
 import signal
@@ -15,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.progress import Progress
-from benchmarks.fault_graph import Graph, Judge
+from ashore.real.cameras import CameraSpec
+from benchmarks.fault_graph import NOBODY, Graph, Judge, Watching
 from benchmarks.fault_relay import Faults
 from benchmarks.fault_transitions import wander
+from benchmarks.films import FILM_SIZE, film
 from benchmarks.linear_bundles import YAW_MARK, circling_arm, marked_hover
 from benchmarks.row import Row
 
@@ -28,6 +31,9 @@ OBSERVED = {"panda": "joint_states", "crazyflie": "odometry"}
 """The topic that is harmed."""
 AFTER_S = 1.2
 """How long is watched after a fault."""
+PRESSED_S = 0.3
+"""How long is watched after the operator's stop is pressed during a fault."""
+PRESS_MS = 50.0
 CRUISE = 0.5
 """Share of the change of an arm's command before the fault, below which it no longer follows the policy."""
 SEQUENCES, QUICK_SEQUENCES = 1000, 5
@@ -46,6 +52,8 @@ class Fault:
     trials: int = 5
     is_final: bool = False
     """Whether the graph is broken afterwards."""
+    is_watched: bool = False
+    """Whether a camera and a recorder look on."""
 
     def limit_ms(self, robot: str) -> float:
         """Give the largest reaction on a robot."""
@@ -94,6 +102,8 @@ FAULTS = (
     Fault("observations twice", on_observations(duplicate=1.0), "goes on"),
     Fault("observations out of order", on_observations(reorder=0.3), "goes on"),
     Fault("30 % of observations lost", on_observations(drop=0.3), "goes on"),
+    Fault("camera killed", signalled("camera_front", signal.SIGKILL), "goes on", is_final=True, is_watched=True),
+    Fault("recorder killed", signalled("recorder", signal.SIGKILL), "goes on", is_final=True, is_watched=True),
     Fault("joints in another order", on_observations(shuffle=True), "goes on"),
 )
 ONLY_WITH_JOINTS = ("a joint is missing", "joints in another order")
@@ -109,6 +119,8 @@ class Reaction:
     """Share of the commands in the second half of what was watched that followed the policy."""
     not_finite: int
     """Commands that held NaN or infinity."""
+    press_ms: float
+    """From the operator's stop, pressed during the fault, to the last command that followed the policy."""
 
     def is_as(self, expected: Expected) -> bool:
         """Say whether that became of it; a busy machine may make the guard stop now and then where it shall go on."""
@@ -150,6 +162,8 @@ def rows_of(robot: str, fault: Fault, found: list[Reaction]) -> list[Row]:
     if fault.expected == "stops":
         slowest = max(each.ms for each in found)
         rows.append(Row.of(f"{name}: slowest reaction", slowest, "ms", "<=", fault.limit_ms(robot)))
+    slowest = max(each.press_ms for each in found)
+    rows.append(Row.of(f"{name}: stop pressed meanwhile, slowest", slowest, "ms", "<=", PRESS_MS))
     rows.append(Row.of(f"{name}: commands that are not finite", sum(each.not_finite for each in found), "1", "<=", 0))
     return rows
 
@@ -158,7 +172,9 @@ def react(robot: str, bundle: Path, fault: Fault, trials: int) -> list[Reaction]
     """Try a fault again and again, with a new graph for each where it breaks one."""
     found: list[Reaction] = []
     while len(found) < trials:
-        with Graph(bundle, robot, Path(mkdtemp(prefix="ashore-faults-")), (OBSERVED[robot], "proposal")) as graph:
+        place = Path(mkdtemp(prefix="ashore-faults-"))
+        watching = watched(place) if fault.is_watched else NOBODY
+        with Graph(bundle, robot, place, (OBSERVED[robot], "proposal"), watching=watching) as graph:
             for _ in range(1 if fault.is_final else trials):
                 graph.start()
                 found.append(one_reaction(graph, fault))
@@ -178,7 +194,23 @@ def one_reaction(graph: Graph, fault: Fault) -> Reaction:
     heard = graph.judge.followed(follows)
     last_s = max((at_s for at_s, followed in heard if followed), default=-np.inf)
     late = [followed for at_s, followed in heard if at_s > began_s + AFTER_S / 2]
-    return Reaction(1e3 * max(0.0, last_s - began_s), float(np.mean(late)) if late else 0.0, graph.judge.not_finite)
+    share = float(np.mean(late)) if late else 0.0
+    return Reaction(1e3 * max(0.0, last_s - began_s), share, graph.judge.not_finite, press_ms(graph, follows))
+
+
+def press_ms(graph: Graph, follows: Callable[[Array, Array], bool]) -> float:
+    """Press the operator's stop, and give the time to the last command that followed the policy; 0 without any."""
+    pressed_s = time.monotonic()
+    graph.station.tell_stop(True)
+    time.sleep(PRESSED_S)
+    late = [at_s for at_s, followed in graph.judge.followed(follows) if followed and at_s > pressed_s]
+    return 1e3 * (max(late) - pressed_s) if late else 0.0
+
+
+def watched(place: Path) -> Watching:
+    """Give a camera, whose part a film plays, and a recorder."""
+    camera = CameraSpec("front", str(film(place / "film.avi")), FILM_SIZE[1], FILM_SIZE[0])
+    return Watching((camera,), place / "seen")
 
 
 def follower(robot: str, judge: Judge) -> Callable[[Array, Array], bool]:

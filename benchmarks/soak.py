@@ -12,6 +12,7 @@ from ashore.datasets.store import EpisodeStore
 from ashore.real.cameras import CameraSpec
 from benchmarks.fault_graph import Graph, Watching
 from benchmarks.faults import bundle_of
+from benchmarks.films import FILM_SIZE, film
 from benchmarks.row import Row
 
 ROBOT = "crazyflie"
@@ -20,14 +21,13 @@ WARM_SHARE = 1 / 6
 """Of the time, after which growth is counted: caches fill first."""
 EPISODE_S = 4.0
 GROWTH_GOAL_MB = 5.0
-SIZE, HZ, FRAMES = (240, 320), 30.0, 90
 
 
 def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
     """Play and record episode after episode, and look at the memory of each process after every one."""
     minutes = QUICK_MINUTES if quick else MINUTES
     bundle, place = bundle_of(ROBOT, folder), Path(mkdtemp(prefix="ashore-soak-"))
-    camera = CameraSpec("front", str(film(place / "film.avi")), SIZE[1], SIZE[0], HZ)
+    camera = CameraSpec("front", str(film(place / "film.avi")), FILM_SIZE[1], FILM_SIZE[0])
     began_s, seen_mb = time.monotonic(), list[tuple[float, dict[str, float]]]()
     with Graph(bundle, ROBOT, place / "logs", watching=Watching((camera,), place / "seen")) as graph:
         while time.monotonic() - began_s < 60 * minutes:
@@ -57,16 +57,3 @@ def grown_mb(seen_mb: list[tuple[float, dict[str, float]]], node: str) -> float:
     n_warm = int(len(seen_mb) * WARM_SHARE)
     sizes_mb: NDArray[np.float64] = np.array([sizes[node] for _, sizes in seen_mb])
     return float(np.median(sizes_mb[-5:]) - np.median(sizes_mb[n_warm : n_warm + 5]))
-
-
-def film(path: Path) -> Path:
-    """Write a film that plays the camera's part: noise, which compresses worst."""
-    import cv2
-
-    rng = np.random.default_rng(0)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), HZ, (SIZE[1], SIZE[0]))
-    for _ in range(FRAMES):
-        coarse = rng.integers(0, 255, (SIZE[0] // 8, SIZE[1] // 8, 3), dtype=np.uint8)
-        writer.write(cv2.resize(coarse, (SIZE[1], SIZE[0])))
-    writer.release()
-    return path

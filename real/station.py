@@ -78,14 +78,18 @@ class Station:
         return {name: heard.now(now_s) for name, heard in sorted(self._listener.heard.items())}
 
     def press(self, pressed: bool) -> bool:
-        """Press the stop, which lasts, or let go of it, which starts nothing; says whether everybody has heard it."""
-        self._stop.publish(message_class(STOP_TYPE)(data=pressed))
+        """Press the stop, which lasts, or let go of it, which starts nothing; says whether the guard has heard it."""
+        self.tell_stop(pressed)
         until_s = time.monotonic() + HEARD_S
         while time.monotonic() < until_s:
             answer = self._call("std_srvs", "Trigger", "guard/pressed", until_s)
             if answer is not None and json.loads(answer.message)["pressed"] is pressed:
                 return True
         return False
+
+    def tell_stop(self, pressed: bool) -> None:
+        """Press the stop or let go of it, without waiting for the guard's answer."""
+        self._stop.publish(message_class(STOP_TYPE)(data=pressed))
 
     def mark(self, word: str) -> bool:
         """Tell the recorder one of MARKS; says whether an active one has heard it."""

@@ -12,11 +12,17 @@ pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
 pytest.importorskip("pybullet", reason="pybullet is not installed")
 
 from benchmarks.fault_transitions import wander
-from benchmarks.faults import Fault, bundle_of, faults_of, react
+from benchmarks.faults import PRESS_MS, Fault, bundle_of, faults_of, react
 
 SAMPLE = {
     "panda": ("nothing happens", "policy frozen", "stop pressed", "a joint is missing", "observations 200 ms late"),
-    "crazyflie": ("policy killed", "proposals hold NaN", "a second commander", "proposals out of order"),
+    "crazyflie": (
+        "policy killed",
+        "proposals hold NaN",
+        "a second commander",
+        "proposals out of order",
+        "camera killed",
+    ),
 }
 CASES = [
     pytest.param(robot, fault, id=f"{robot}: {fault.name}", marks=() if fault.name in chosen else pytest.mark.full)
@@ -36,6 +42,7 @@ def test_what_becomes_of_a_fault(robot: str, fault: Fault, bundles: dict[str, Pa
     (found,) = react(robot, bundles[robot], fault, 1)
     assert found.is_as(fault.expected), found
     assert found.not_finite == 0
+    assert found.press_ms <= 2 * PRESS_MS, found
     if fault.expected == "stops":
         assert found.ms <= 2 * fault.limit_ms(robot), found
 
