@@ -22,7 +22,7 @@ from benchmarks.fault_relay import Faults
 from benchmarks.fault_transitions import wander
 from benchmarks.films import FILM_SIZE, film
 from benchmarks.linear_bundles import YAW_MARK, circling_arm, marked_hover
-from benchmarks.row import Row
+from benchmarks.row import Row, write_rows
 
 Array = NDArray[Any]
 Expected = Literal["stops", "goes on"]
@@ -136,6 +136,7 @@ def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
             trials = 1 if quick else fault.trials
             progress(number, len(FAULTS), f"{robot}: {fault.name}, {trials} time(s)")
             rows += rows_of(robot, fault, react(robot, bundle, fault, trials))
+            write_rows(folder / "so_far.json", rows)
         found = wander(bundle, robot, QUICK_SEQUENCES if quick else SEQUENCES, progress=progress)
         name = f"{robot}: {found.sequences:,} random sequences of transitions"
         rows.append(Row.of(f"{name}: commands while the guard is not active", found.stray, "1", "<=", 0))

@@ -58,6 +58,9 @@ class CommandLimits:
     """Largest change of the command's rate per second; None, and all where empty, without limit."""
     max_jerk: tuple[float | None, ...] = ()
     """Largest change of that acceleration per second; None, and all where empty, without limit."""
+    measured_high: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Largest sizes of what a robot may measure beside its observations, such as joint torques: beyond them is a fault
+    that ends in a stop, where it is measured at all."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ class Observed:
     """What a card demands of observations, as arrays: everything finite, and some of it within bounds."""
 
     def __init__(self, limits: CommandLimits) -> None:
+        self._measured_high = {name: np.asarray(row, np.float64) for name, row in limits.measured_high.items()}
         low, high = limits.observed_low, limits.observed_high
         self._widths = {name: len(low.get(name, high.get(name, ()))) for name in sorted({*low, *high})}
         self._low, self._high = (
@@ -40,8 +41,11 @@ class Observed:
         others = [np.reshape(value, (n, -1)) for name, value in observed.items() if name not in self._widths]
         values = np.concatenate([np.zeros((n, 0)), *parts, *others], axis=1)
         bounded = values[:, : len(self._low)]
-        outside = (bounded < self._low) | (bounded > self._high)
-        return np.logical_not(np.isfinite(values).all(1)), np.asarray(outside.any(1))
+        outside = ((bounded < self._low) | (bounded > self._high)).any(1)
+        for name, high in self._measured_high.items():
+            if name in observed:
+                outside = outside | (np.abs(np.reshape(observed[name], (n, len(high)))) > high).any(1)
+        return np.logical_not(np.isfinite(values).all(1)), np.asarray(outside)
 
 
 def _row(bounds: Mapping[str, tuple[float, ...]], name: str, width: int, otherwise: float) -> Array:

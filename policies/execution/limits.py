@@ -119,6 +119,11 @@ def limit_faults(card: RobotCard) -> list[str]:
     for side in ("observed_low", "observed_high"):
         bounds: Mapping[str, tuple[float, ...]] = getattr(limits, side)
         found += [f"{side}.{name}: holds NaN" for name, row in bounds.items() if np.any(np.isnan(row))]
+    found += [
+        f"measured_high.{name}: expected positive, finite numbers"
+        for name, row in limits.measured_high.items()
+        if not np.all((np.asarray(row) > 0) & (np.asarray(row) < np.inf))
+    ]
     if not 0 < limits.timeout_s < np.inf:
         found.append(f"timeout_s: {limits.timeout_s}; must be positive and finite")
     found += _space_faults(card)

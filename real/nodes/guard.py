@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ashore.datasets.contract import Feature
 from ashore.policies.bundle import read_card
 from ashore.policies.execution.guard import STOPS, Guard, Verdict
 from ashore.real.errors import NoOperator, StopPressed
@@ -60,6 +61,7 @@ class GuardWork(Work):
         self._interface = make_interface(card.interface)
         self._mapping.check(contract, card, self._interface.derived)
         measured = [feature for feature in contract.observations if feature.name not in self._interface.derived]
+        measured += self._beside(link)
         self._senses = Senses(measured, self._mapping.observing([feature.name for feature in measured]))
         self._guard = Guard(card, 1, float(link.parameter("speed", SPEED)))
         self._proposals = Proposals(card.commands)
@@ -80,6 +82,16 @@ class GuardWork(Work):
         link.serve("guard/report", self._report)
         self._senses.connect(link)
         self._loop = Loop("guard", self._period_s, self.tick)
+
+    def _beside(self, link: Link) -> list[Feature]:
+        """List what has limits, is no observation of the policy, and has a topic here; say what has none."""
+        found = []
+        for name, high in self._card.limits.measured_high.items():
+            if self._mapping.observing([name]):
+                found.append(Feature(name, (len(high),), "1", "none"))
+            else:
+                link.info(f"{name} has no topic in the mapping: its limits are the robot's own alone")
+        return found
 
     def activate(self) -> None:
         """Start with no proposal and no latch.

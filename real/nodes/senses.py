@@ -79,8 +79,10 @@ class Senses:
         return found
 
     def forget(self) -> None:
-        """Drop all samples, so that only what arrives from now on counts."""
+        """Drop all that was heard, so that only what arrives from now on counts; a clock that jumped is a new one."""
         self._latest = [None] * len(self._channels)
+        self._stamps_ns = [0] * len(self._channels)
+        self._travel = [Travel() for _ in self._channels]
 
     def measured(self) -> dict[str, Array] | None:
         """Give the newest measurements {name: (1, *shape)} float64, or None while a topic has sent nothing yet."""

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ashore.datasets.contract import Difference
+from ashore.datasets.errors import ContractMismatch
 from ashore.policies.bundle import read_card
 from ashore.real.errors import InvalidMessage
 from ashore.real.health import Health
@@ -72,6 +74,7 @@ class TwinWork(Work):
         self._card, self._link = card, link
         self._interface = make_interface(card.interface)
         config.mapping.check(contract, card, self._interface.derived)
+        self._require_measured()
         self._period_s = 1.0 / card.command_hz
         link.parameter("seed", self._seed)
         self._channels = [
@@ -84,6 +87,14 @@ class TwinWork(Work):
         link.serve("twin/reset", self._reset)
         link.serve("twin/report", self._report)
         self._loop = Loop("twin", self._period_s, self.tick)
+
+    def _require_measured(self) -> None:
+        """Refuse topics of what the guard would wait for and no twin measures."""
+        unknown = [name for name in self._card.limits.measured_high if self._config.mapping.observing([name])]
+        if unknown:
+            advice = "give the twin a mapping without it"
+            found = [Difference(f"observations.{name}", "not measured", "on a topic", advice) for name in unknown]
+            raise ContractMismatch("the twin", f"the mapping of robot {self._config.mapping.robot!r}", found)
 
     def activate(self) -> None:
         """Begin to publish; the scene stands as the seed says until a command arrives."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.contract import Feature
-from ashore.sim.arms.model import MARGIN_RAD, complete, fitting_faults, joint_servos
+from ashore.sim.arms.model import MARGIN_RAD, complete, fitting_faults, joint_servos, servo_torques
 from ashore.sim.arms.spec import ArmSpec, read_arm_spec
 from ashore.sim.engine import Engine
 from ashore.sim.errors import InvalidRobotFile
@@ -183,6 +183,7 @@ def _observations(spec: ArmSpec, model: mujoco.MjModel) -> tuple[Feature, ...]:
 
 def _limits(spec: ArmSpec, model: mujoco.MjModel) -> CommandLimits:
     n, (low, high), speed = len(spec.joints), _ranges(spec, model), spec.velocity_rad_s
+    torques = _torques(spec, model)
     return CommandLimits(
         low=(*(value + MARGIN_RAD for value in low), 0.0),
         high=(*(value - MARGIN_RAD for value in high), spec.gripper.width_m),
@@ -197,7 +198,15 @@ def _limits(spec: ArmSpec, model: mujoco.MjModel) -> CommandLimits:
         observed_high={"joint_pos_rad": high, "joint_vel_rad_s": speed, "tcp_pos_base_m": spec.stop_outside_m.high},
         max_acceleration=() if spec.acceleration_rad_s2 is None else (*spec.acceleration_rad_s2, None),
         max_jerk=() if spec.jerk_rad_s3 is None else (*spec.jerk_rad_s3, None),
+        measured_high={} if torques is None else {"joint_torque_n_m": torques},
     )
+
+
+def _torques(spec: ArmSpec, model: mujoco.MjModel) -> tuple[float, ...] | None:
+    """Give the largest torque of each joint; None where the model does not know them all."""
+    joints = [int(model.joint(name).id) for name in spec.joints]
+    found = servo_torques(model, joints, _actuators(spec, model)[:-1])
+    return tuple(found.tolist()) if np.all(np.isfinite(found)) else None
 
 
 def _space(spec: ArmSpec) -> dict[str, Any]:

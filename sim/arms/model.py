@@ -102,6 +102,16 @@ def torque_limits(spec: ArmSpec, model: mujoco.MjModel) -> tuple[float, ...]:
     return tuple(float(model.jnt_actfrcrange[row, 1]) if model.jnt_actfrclimited[row] else np.inf for row in rows)
 
 
+def servo_torques(model: mujoco.MjModel, joints: Sequence[int], actuators: Sequence[int]) -> Array:
+    """Largest torque of each joint's servo (J,), N m; infinite where the model has no limit."""
+    limits = []
+    for joint, actuator in zip(joints, actuators, strict=True):
+        own = float(model.actuator_forcerange[actuator, 1]) if model.actuator_forcelimited[actuator] else np.inf
+        shared = float(model.jnt_actfrcrange[joint, 1]) if model.jnt_actfrclimited[joint] else np.inf
+        limits.append(min(own, shared))
+    return np.array(limits)
+
+
 def _names(model: mujoco.MjModel, kind: str, count: int) -> list[str]:
     return [name for name in (getattr(model, kind)(i).name for i in range(count)) if name]
 

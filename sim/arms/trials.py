@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.rotations import matrix_from_quat
 from ashore.sim.arms.arm import Arm
+from ashore.sim.arms.model import servo_torques
 from ashore.sim.arms.spec import Box
 from ashore.sim.arms.task import cell
 from ashore.sim.interfaces.tool_space import damped_step
@@ -146,12 +147,7 @@ class Bench:
 
     def torque_limits(self) -> Array:
         """Largest torque of each joint (J,), N m; infinite where there is none."""
-        model, limits = self.model, []
-        for joint, actuator in zip(self.joints, self._actuators[:-1], strict=True):
-            own = float(model.actuator_forcerange[actuator, 1]) if model.actuator_forcelimited[actuator] else np.inf
-            shared = float(model.jnt_actfrcrange[joint, 1]) if model.jnt_actfrclimited[joint] else np.inf
-            limits.append(min(own, shared))
-        return np.array(limits)
+        return servo_torques(self.model, self.joints, self._actuators[:-1])
 
 
 def cell_with(arm: Arm) -> mujoco.MjSpec:

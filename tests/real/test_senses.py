@@ -57,6 +57,21 @@ def test_the_oldest_topic_decides_the_age_and_nothing_is_known_before_all_have_c
     assert senses.measured() is None
 
 
+def test_a_clock_that_jumped_back_makes_messages_old_until_a_person_activates_again() -> None:
+    clock = Clock()
+    senses = Senses(FEATURES[:2], MAPPING.observations[:1], clock)
+    senses.take(0, odometry(50))
+    clock.now_s += 1.0
+    with pytest.raises(InvalidMessage, match="not newer than the one before"):
+        senses.take(0, odometry(49))
+    clock.now_s += 2.0
+    senses.take(0, odometry(51))
+    assert senses.age_s(clock.now_s) == pytest.approx(2.0, abs=0.01)
+    senses.forget()
+    senses.take(0, odometry(49))
+    assert senses.age_s(clock.now_s) == 0.0
+
+
 @pytest.mark.parametrize("second", [4, 5])
 def test_a_message_not_newer_than_the_one_before_is_refused(second: int) -> None:
     senses = Senses(FEATURES, MAPPING.observations)

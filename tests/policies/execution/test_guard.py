@@ -237,3 +237,22 @@ def test_a_speed_that_means_nothing_is_refused() -> None:
             Guard(CARD, 1, speed)
     with pytest.raises(InvalidLimits, match="none of its commands leads a measured position"):
         Guard(make_robot("crazyflie").card, 1, 0.5)
+
+
+def test_a_torque_beyond_its_limit_stops_until_reset_where_it_is_measured() -> None:
+    guard = Guard(card_with(measured_high={"torque": (10.0, 5.0)}), 1)
+    command, age_s = np.array([[0.0, 0.04, 1.0]]), np.zeros(1)
+    assert not guard.filter(command, observed(), 0.0, age_s).stopped[0]
+    for step, (torque, is_stopped) in enumerate([((9.0, -5.0), False), ((0.0, -5.1), True), ((0.0, 0.0), True)]):
+        verdict = guard.filter(command, {**observed(), "torque": np.array([torque])}, 0.01 * (step + 1), age_s)
+        assert verdict.stopped[0] == is_stopped
+    assert "observed_out_of_bounds" in why(verdict)
+    guard.reset(np.array([0]))
+    assert not guard.filter(command, observed(), 0.1, age_s).stopped[0]
+    with pytest.raises(InvalidLimits, match=r"measured_high\.torque: expected positive, finite numbers"):
+        Guard(card_with(measured_high={"torque": (10.0, np.nan)}), 1)
+
+
+def test_the_arms_know_their_torques() -> None:
+    assert make_robot("panda").card.limits.measured_high["joint_torque_n_m"] == (87.0,) * 4 + (12.0,) * 3
+    assert make_robot("ur5e").card.limits.measured_high["joint_torque_n_m"] == (150.0,) * 3 + (28.0,) * 3
