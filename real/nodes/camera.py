@@ -15,6 +15,7 @@ from ashore.real.health import Health
 from ashore.real.messages import message_class
 from ashore.real.nodes.base import Work, run_node
 from ashore.real.nodes.link import Link
+from ashore.real.nodes.worker import Worker
 
 AGAIN_S = 1.0
 """How long after a failure a camera is opened again."""
@@ -30,8 +31,7 @@ class CameraWork(Work):
     def __init__(self, spec: CameraSpec) -> None:
         self._spec = spec
         self._camera: Camera | None = None
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        self._worker = Worker("camera", self._run)
         self._taken_s: deque[float] = deque(maxlen=50)
         """When the newest pictures were taken."""
         self._brightness = 0.0
@@ -49,18 +49,12 @@ class CameraWork(Work):
 
     def activate(self) -> None:
         """Begin to publish."""
-        self.deactivate()
-        self._stop.clear()
         self._taken_s.clear()
-        self._thread = threading.Thread(target=self._run, name="camera")
-        self._thread.start()
+        self._worker.start()
 
     def deactivate(self) -> None:
         """Stop publishing; the camera stays open."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._worker.stop()
 
     def health(self) -> Health:
         """Say whether pictures come, how often, and whether there is anything to be seen in them."""
@@ -76,12 +70,12 @@ class CameraWork(Work):
             return Health("warning", f"slow: {hz:.3g} Hz of {self._spec.hz:g}", facts)
         return Health("ok", "pictures come", facts)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
+    def _run(self, ended: threading.Event) -> None:
+        while not ended.is_set():
             frame = self._camera.read() if self._camera is not None else None
             stamp = self._link.stamp()
             if frame is None or self._camera is None:
-                self._open_again()
+                self._open_again(ended)
                 continue
             message = message_class(TYPE)(format="jpeg")
             message.header.stamp, message.header.frame_id = stamp, self._spec.feature.frame
@@ -91,9 +85,9 @@ class CameraWork(Work):
             self._brightness = float(frame[::8, ::8].mean())
             self._taken_s.append(time.monotonic())
 
-    def _open_again(self) -> None:
+    def _open_again(self, ended: threading.Event) -> None:
         self._close()
-        if self._stop.wait(AGAIN_S):
+        if ended.wait(AGAIN_S):
             return
         try:
             self._camera = Camera(self._spec)

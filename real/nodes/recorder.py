@@ -23,6 +23,7 @@ from ashore.real.mapping import RobotMapping
 from ashore.real.nodes.base import Work, run_node
 from ashore.real.nodes.link import Answer, Link
 from ashore.real.nodes.operation import MARKS
+from ashore.real.nodes.worker import Worker
 from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.sim.interfaces import make_interface
 
@@ -48,8 +49,7 @@ class RecorderWork(Work):
 
     def __init__(self, config: RecorderConfig) -> None:
         self._config = config
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._worker = Worker("recorder", self._run)
         self._store: EpisodeStore | None = None
         self._marks: deque[str] = deque()
         self._counts: Counter[str] = Counter()
@@ -75,19 +75,13 @@ class RecorderWork(Work):
 
     def activate(self) -> None:
         """Wait for marks."""
-        self.deactivate()
         self._marks.clear()
-        self._stop.clear()
         self._failure = ""
-        self._thread = threading.Thread(target=self._run, name="recorder")
-        self._thread.start()
+        self._worker.start()
 
     def deactivate(self) -> None:
         """End the episode that runs, without a verdict."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._worker.stop()
 
     def health(self) -> Health:
         """Say what is recorded."""
@@ -98,13 +92,13 @@ class RecorderWork(Work):
 
     def _mark(self, mark: str) -> Answer:
         """Take a mark; the disk's work is done on the other thread."""
-        is_active = self._thread is not None
+        is_active = self._worker.is_running
         if is_active:
             self._marks.append(mark)
         return Answer(is_active, {"mark": mark})
 
-    def _run(self) -> None:
-        while not self._stop.wait(PERIOD_S):
+    def _run(self, ended: threading.Event) -> None:
+        while not ended.wait(PERIOD_S):
             self._guarded(self._work)
         self._guarded(self._abandon)
 
