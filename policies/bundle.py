@@ -4,12 +4,10 @@ policy.ashore (zip): policy.onnx contract.json robot.json limits.json evidence.j
                      manifest.json
 """
 
-import json
 import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -185,7 +183,7 @@ def _described(path: Path, files: Mapping[str, bytes]) -> tuple[Contract, RobotC
         raise InvalidBundle(path, "robot.json", str(error)) from error
     if faults:
         raise InvalidBundle(path, "robot.json", "; ".join(faults))
-    if _json(path, "limits.json", files) != json.loads(json.dumps(asdict(card.limits))):
+    if _json(path, "limits.json", files) != _json(path, "robot.json", files)["limits"]:
         raise InvalidBundle(path, "limits.json", "other limits than those in robot.json")
     if card.name != contract.robot:
         raise InvalidBundle(path, "robot.json", f"of robot {card.name!r}, the contract is of {contract.robot!r}")

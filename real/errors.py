@@ -47,6 +47,16 @@ class NoCamera(AshoreError):
         )
 
 
+class InvalidParameter(AshoreError):
+    """A node's parameter of another type, or outside of its range."""
+
+    def __init__(self, name: str, problem: str, low: float, high: float, description: str) -> None:
+        super().__init__(
+            f"parameter {name!r} cannot be used: {problem}. Expected a number from {low} to {high}. {description} "
+            "Correct it in the file of parameters, or where it is given."
+        )
+
+
 class SimulatedTime(AshoreError):
     """The parameter use_sim_time, which no loop of ours follows."""
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ashore.datasets.contract import Contract
 from ashore.datasets.episode import EpisodeMeta
 from ashore.policies.bundle import read_card
+from ashore.policies.execution.limits import bounds_of
 from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
@@ -67,6 +68,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
 
     Raises:
         UnknownName, MissingRos, ContractMismatch, RobotMismatch: bundle and robot do not fit; before a process starts.
+        InvalidLimits: the speed is no share, or the robot has none to share.
         RobotTaken: another session commands the robot.
         ProcessEnded, TransitionRefused, NoAnswer: the deployment failed; all processes were ended.
     """
@@ -74,6 +76,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
     contract, card = read_card(config.bundle)
     mapping = RobotMapping.named(config.robot)
     mapping.check(contract, card, make_interface(card.interface).derived)
+    bounds_of(card, config.speed)
     log_dir = config.log_dir if config.log_dir is not None else Path(tempfile.mkdtemp(prefix="ashore-session-"))
     bundle, domain_id = config.bundle.resolve(), config.domain_id
     plan = process_plan(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ashore.real.errors import InvalidMessage, MissingRos
+from ashore.real.errors import InvalidMessage, InvalidParameter, MissingRos
 from ashore.real.messages import message_class
 
 if TYPE_CHECKING:
@@ -100,15 +100,22 @@ class Link:
             self._undo.pop()()
 
     def parameter(self, name: str, setting: Setting) -> Any:
-        """Give a node parameter's present value, declaring it with its range when first asked for."""
+        """Give a node parameter's present value, declaring it with its range when first asked for.
+
+        Raises:
+            InvalidParameter: what was given is of another type, or outside of the range.
+        """
         if not self.node.has_parameter(name):
-            messages = importlib.import_module("rcl_interfaces.msg")
+            messages, exceptions = map(importlib.import_module, ("rcl_interfaces.msg", "rclpy.exceptions"))
             told = messages.ParameterDescriptor(description=setting.description)
             if isinstance(setting.default, float):
                 told.floating_point_range = [messages.FloatingPointRange(from_value=setting.low, to_value=setting.high)]
             else:
                 told.integer_range = [messages.IntegerRange(from_value=int(setting.low), to_value=int(setting.high))]
-            self.node.declare_parameter(name, setting.default, told)
+            try:
+                self.node.declare_parameter(name, setting.default, told)
+            except (exceptions.InvalidParameterValueException, exceptions.InvalidParameterTypeException) as error:
+                raise InvalidParameter(name, str(error), setting.low, setting.high, setting.description) from error
         return self.node.get_parameter(name).value
 
     def n_publishers(self, topic: str) -> int:
