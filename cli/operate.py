@@ -1,5 +1,6 @@
 """`ashore operate`: start, end and stop a running deployment from the keyboard."""
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,14 @@ class Operate:
         elif key == "a":
             say("active" if station.start() else "refused: look at `ashore status` and the nodes' logs")
         elif key in MARKS:
-            say(f"marked: {MARKS[key]}" if station.mark(MARKS[key]) else "no recorder listens")
+            # On a thread of its own: no recorder may keep the next key waiting, which may be the stop.
+            threading.Thread(target=_mark, args=(station, MARKS[key]), daemon=True).start()
         elif key == "d":
             say("inactive" if station.end() else "refused: look at `ashore status` and the nodes' logs")
+
+
+def _mark(station: "Station", mark: str) -> None:
+    from ashore.cli.console import say
+
+    refusal = station.mark(mark)
+    say(f"not marked: {refusal}" if refusal else f"marked: {mark}")

@@ -25,6 +25,10 @@ class Plan:
     """Seed of the twin's first episode and of the policy's noise."""
     network: Literal["loopback", "ambient"] = "loopback"
     """Whether the processes stay on this host or take the transports of the caller's environment."""
+    bridge: str | None = None
+    """Address of a vehicle that speaks MAVLink: udpin:HOST:PORT, udpout:HOST:PORT or serial:DEVICE:BAUD."""
+    hover_thrust: float | None = None
+    """Share of the vehicle's largest thrust that hovers, 0 to 1."""
     deadman_s: float = 0.0
     """Silence of the operator, in seconds, after which the guard stops; 0 needs no operator."""
     speed: float = 1.0
@@ -50,7 +54,7 @@ class Plan:
         """Print the plan."""
         from ashore.cli.console import say
         from ashore.real.cameras import parse_cameras
-        from ashore.real.plan import plan_json, process_plan
+        from ashore.real.plan import Bridge, plan_json, process_plan
 
         processes = process_plan(
             self.bundle,
@@ -58,6 +62,7 @@ class Plan:
             self.profile,
             self.seed,
             self.network,
+            bridge=Bridge(self.bridge, self.hover_thrust) if self.bridge is not None else None,
             deadman_s=self.deadman_s,
             speed=self.speed,
             cameras=parse_cameras(self.camera),

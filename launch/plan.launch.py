@@ -14,6 +14,8 @@ OPTIONS = {
     "profile": "Reality profile of a twin, a shipped name or a YAML file.",
     "seed": "Of the twin's first episode and of the policy's noise.",
     "network": "loopback keeps every process on this host; ambient takes the transports of the environment.",
+    "bridge": "Address of a vehicle that speaks MAVLink: udpin:HOST:PORT, udpout:HOST:PORT or serial:DEVICE:BAUD.",
+    "hover_thrust": "Share of the vehicle's largest thrust that hovers, 0 to 1.",
     "deadman_s": "Silence of the operator, in seconds, after which the guard stops; 0 needs no operator.",
     "speed": "Share of an arm's speed that the guard lets pass, over 0 to 1; 0.1 for the first motion.",
     "camera": "Cameras, with spaces between them: NAME=DEVICE[@WIDTHxHEIGHT][@HZ].",

@@ -88,8 +88,8 @@ class Conductor:
             request.parameters.append(messages.Parameter(name=name, value=content))
         self._call(services.SetParameters, f"{node}/set_parameters", request)
 
-    def wait_for(self, what: str, ready: Callable[[], bool], limit_s: float) -> None:
-        """Wait until ready() says so.
+    def wait_for(self, what: str, ready: Callable[[], bool], limit_s: float, node: str | None = None) -> None:
+        """Wait until ready() says so; a node's own process must live as well, whatever its end means for the others.
 
         Raises:
             NoAnswer: not within limit_s.
@@ -97,7 +97,7 @@ class Conductor:
         """
         deadline_s = time.monotonic() + limit_s
         while not ready():
-            self._supervision.check()
+            self._supervision.check(node)
             if time.monotonic() > deadline_s:
                 raise NoAnswer(what, limit_s, self._supervision.log_dir)
             time.sleep(POLL_S / 5)
@@ -106,10 +106,10 @@ class Conductor:
         services = importlib.import_module("lifecycle_msgs.srv")
         request = services.ChangeState.Request()
         request.transition.id = TRANSITIONS[transition]
-        return self._send(services.ChangeState, f"{node}/change_state", request, self._limit_s(transition))
+        return self._send(services.ChangeState, f"{node}/change_state", request, self._limit_s(transition), node)
 
     def _finish(self, node: str, transition: str, future: Any) -> None:
-        self.wait_for(f"the service '{node}/change_state'", future.done, self._limit_s(transition))
+        self.wait_for(f"the service '{node}/change_state'", future.done, self._limit_s(transition), node)
         if not future.result().success:
             time.sleep(POLL_S)
             raise TransitionRefused(node, transition, self._supervision.tail(node))
@@ -122,10 +122,10 @@ class Conductor:
         self.wait_for(f"the service {service!r}", future.done, self._patience.answer_s)
         return future.result()
 
-    def _send(self, kind: Any, service: str, request: Any, limit_s: float) -> Any:
+    def _send(self, kind: Any, service: str, request: Any, limit_s: float, node: str | None = None) -> Any:
         """Ask a service once it is there; returns the future of its answer."""
         if service not in self._clients:
             self._clients[service] = self._own.node.create_client(kind, service)
         client = self._clients[service]
-        self.wait_for(f"the service {service!r}", client.service_is_ready, limit_s)
+        self.wait_for(f"the service {service!r}", client.service_is_ready, limit_s, node)
         return client.call_async(request)

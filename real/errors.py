@@ -47,6 +47,17 @@ class NoCamera(AshoreError):
         )
 
 
+class NothingToRun(AshoreError):
+    """Parts of a deployment that lack what they need."""
+
+    def __init__(self, only: Sequence[str]) -> None:
+        super().__init__(
+            f"nothing to run for {quoted(only)}. Expected what each part needs: a recorder a store (--record), a "
+            "camera its device (--camera), a bridge its vehicle's address (--bridge), a twin a robot twin/... Give it, "
+            "or leave --only out."
+        )
+
+
 class InvalidParameter(AshoreError):
     """A node's parameter of another type, or outside of its range."""
 

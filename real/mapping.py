@@ -155,6 +155,16 @@ class RobotMapping:
         measured = [feature for feature in contract.observations if feature.name not in derived]
         return _gaps("observations", measured, self.observations) + _gaps("commands", card.commands, self.commands)
 
+    def require(self, measured: Sequence[Feature]) -> None:
+        """Check that these observations have their places, in the right width.
+
+        Raises:
+            ContractMismatch: lists those that have not.
+        """
+        found = _gaps("observations", measured, self.observations)
+        if found:
+            raise ContractMismatch("the robot's card", f"the mapping of robot {self.robot!r}", found)
+
     def observing(self, features: Sequence[str]) -> tuple[Channel, ...]:
         """The observation channels that carry any of these features."""
         wanted = set(features)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from ashore.datasets.errors import UnknownName
 from ashore.real.cameras import CameraSpec
+from ashore.real.errors import NothingToRun
 from ashore.real.mapping import RobotMapping, is_mapping_path, mapping_names
 from ashore.real.network import Network, environment
 
@@ -106,6 +107,7 @@ def process_plan(
 
     Raises:
         UnknownName: there is no such robot, or no such part; lists those that exist.
+        NothingToRun: a part was asked for without what it needs, such as a recorder without a store.
         UnreadableFile, InvalidMapping: the mapping's own file is missing or has faults.
     """
     mapping = robot.removeprefix(f"{TWIN}/")
@@ -149,6 +151,8 @@ def process_plan(
         )
         if not only or part in only:
             planned.append(process)
+    if not planned or (RECORDER in only and record is None) or (BRIDGE in only and bridge is None):
+        raise NothingToRun(only)
     return planned
 
 
@@ -160,17 +164,18 @@ def _ros_args(
     params: Path | str | None,
     remap: Sequence[str],
 ) -> dict[str, tuple[str, ...]]:
-    """Give each node's parameters and remappings; a file of parameters comes last, and so wins."""
+    """Give each node's remappings and parameters; what was given by name comes last, and so wins over the file."""
     every = [word for rule in remap for word in ("-r", rule)]
     every += ["--params-file", str(params)] if params is not None else []
-    found = {name: ("-r", f"__node:={name}") if name.startswith(f"{CAMERA}_") else () for name in names}
+    found = {name: every + (["-r", f"__node:={name}"] if name.startswith(f"{CAMERA}_") else []) for name in names}
     if not is_twin:
-        found[POLICY] = ("-p", f"hold_unfamiliar_s:={HOLD_UNFAMILIAR_S}")
+        # Before the file: a caller may allow more time, or less.
+        found[POLICY] = ["-p", f"hold_unfamiliar_s:={HOLD_UNFAMILIAR_S}", *found[POLICY]]
     if deadman_s != NO_DEADMAN_S:
-        found[GUARD] = ("-p", f"deadman_s:={deadman_s}")
+        found[GUARD] += ["-p", f"deadman_s:={deadman_s}"]
     if speed != FULL_SPEED:
-        found[GUARD] = (*found[GUARD], "-p", f"speed:={speed}")
-    return {name: (*own, *every) for name, own in found.items()}
+        found[GUARD] += ["-p", f"speed:={speed}"]
+    return {name: tuple(args) for name, args in found.items()}
 
 
 def default_profile(mapping: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
 from ashore.datasets.durable import sha256_hex
-from ashore.datasets.errors import InvalidSample
+from ashore.datasets.errors import InvalidSample, RecordingEnded
 from ashore.real.cameras import TYPE, CameraSpec
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.nodes.link import Link
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 MOST_PICTURES = 256
 """That wait to be written; what comes beyond that is lost, and counted."""
-MOST_EARLY = 64
-FRESH_S = 1.0
+MOST_EARLY = 32
+"""Pictures of a camera that are kept from before an episode's first step."""
+FRESH_S, FRESH_PERIODS = 1.0, 3.0
 """Age of a camera's newest picture at the first step, above which the episode is recorded without this camera."""
 
 
@@ -58,6 +60,8 @@ class _Picture:
     data: bytes
     taken_s: float
     received_s: float
+    fresh_s: float
+    """How long it is the camera's newest one at most."""
 
 
 class Recorder:
@@ -76,8 +80,9 @@ class Recorder:
         self._heard_all: deque[_Row | _Picture] = deque()
         """In the order of arrival."""
         self._first_s: float | None = None
-        self._early: deque[_Picture] = deque(maxlen=MOST_EARLY)
-        """The newest pictures from before the first step was written, kept between episodes too."""
+        self._early: dict[str, deque[_Picture]] = {}
+        """Each camera's newest pictures from before the first step was written, kept between episodes too."""
+        self._travels: dict[str, Travel] = {}
         self.is_open = False
         self.n_lost = 0
         """Pictures that could not be written: too many waited, or their camera came after the first step."""
@@ -88,12 +93,14 @@ class Recorder:
         for channel in mapping.commands:
             link.subscribe(channel.topic, channel.type, "order", partial(self.take_command, channel))
         for camera in cameras:
-            link.subscribe(camera.topic, TYPE, "stream", partial(self.take_picture, camera.feature.name, Travel()))
+            self._early[camera.feature.name] = deque(maxlen=MOST_EARLY)
+            link.subscribe(camera.topic, TYPE, "stream", partial(self.take_picture, camera))
 
     def begin(self, meta: EpisodeMeta) -> None:
         """Begin an episode."""
         self._heard_all.clear()
         self._heard, self._step, self._first_s = {}, None, None
+        self._travels = {}  # A clock that was set since is a new one.
         self.received.lift()
         self._writer = self._store.begin(meta) if self._store is not None else None
         self.is_open = True
@@ -117,25 +124,27 @@ class Recorder:
             self._heard_all.append(_Row(*self._step, command))
             self._step = None
 
-    def take_picture(self, name: str, travel: Travel, message: Any) -> None:
+    def take_picture(self, camera: CameraSpec, message: Any) -> None:
         """Take in what a camera sent."""
-        now_s = time.monotonic()
-        picture = _Picture(name, bytes(message.data), travel.made_s(message, now_s), now_s)
+        now_s, name = time.monotonic(), camera.feature.name
+        taken_s = self._travels.setdefault(name, Travel()).made_s(message, now_s)
+        fresh_s = max(FRESH_S, FRESH_PERIODS / camera.hz)
+        picture = _Picture(name, bytes(message.data), taken_s, now_s, fresh_s)
         if not self.is_open:
-            self._early.append(picture)
+            self._early[name].append(picture)
         elif len(self._heard_all) < MOST_PICTURES:
             self._heard_all.append(picture)
         else:
             self.n_lost += 1
 
     def write(self) -> int:
-        """Write what was heard so far; returns how many steps there were.
+        """Write what was heard until now; returns how many steps there were.
 
         Raises:
             StorageFailed: the disk refused; what was written before is in the journal.
         """
         n_rows = 0
-        while self._heard_all:
+        for _ in range(len(self._heard_all)):
             heard = self._heard_all.popleft()
             if isinstance(heard, _Picture):
                 self._add_picture(heard)
@@ -150,11 +159,13 @@ class Recorder:
         since: list[_Picture] = []
         if self._first_s is None:
             self._first_s = row.time_s
-            fresh = [picture for picture in list(self._early) if row.time_s - picture.received_s < FRESH_S]
+            early = [picture for kept in self._early.values() for picture in kept]
+            fresh = [picture for picture in early if row.time_s - picture.received_s < picture.fresh_s]
             # A step waits for its command: pictures that came meanwhile follow it.
             since = [picture for picture in fresh if picture.received_s > row.time_s]
-            for picture in fresh[: len(fresh) - len(since)]:
-                self._add_picture(picture)
+            for picture in fresh:
+                if picture.received_s <= row.time_s:
+                    self._add_picture(picture)
         width = self._contract.observation_width
         observation = _one(self._contract.split_observation(row.values[:width]))
         action = _one(self._contract.split_action(row.values[width:]))
@@ -166,7 +177,7 @@ class Recorder:
         if self._writer is None:
             return
         if self._first_s is None:
-            self._early.append(picture)
+            self._early[picture.name].append(picture)
             return
         times_s = (picture.taken_s - self._first_s, picture.received_s - self._first_s)
         try:
@@ -178,14 +189,16 @@ class Recorder:
         """Commit the episode with its outcome; False where it had no step and was discarded."""
         self.is_open = False
         self.write()
-        writer, self._writer = self._writer, None
+        writer = self._writer
         if writer is None:
             return False
         if not len(writer):
+            self._writer = None
             writer.discard()
             return False
         metrics = {name: float("nan") if value is None else value for name, value in outcome["metrics"].items()}
         writer.commit(success=outcome["success"], truncated=outcome["truncated"], metrics=metrics)
+        self._writer = None
         return True
 
     def abandon(self) -> bool:
@@ -198,7 +211,8 @@ class Recorder:
         self._heard_all.clear()
         writer, self._writer = self._writer, None
         if writer is not None:
-            writer.leave()
+            with suppress(RecordingEnded):
+                writer.leave()
 
 
 def told_versions(bundle: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
 from ashore.datasets.episode import EpisodeMeta
+from ashore.datasets.errors import AshoreError
 from ashore.policies.bundle import read_card
 from ashore.policies.execution.limits import bounds_of
 from ashore.real.cameras import CameraSpec
@@ -24,6 +26,7 @@ from ashore.real.errors import TransitionRefused
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.network import Network, applied, environment, own_robot, sweep_segments
 from ashore.real.nodes.link import load_rclpy
+from ashore.real.nodes.worker import Worker
 from ashore.real.plan import GUARD, Bridge, process_plan
 from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.real.station import Station
@@ -33,6 +36,7 @@ from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
 
 Array = NDArray[Any]
+WRITE_S = 0.05
 DEAF = "NOBODY HEARD IT: use the hardware's own stop."
 KEYS = "SPACE stop   r let go of it   a activate   d deactivate   y, n episode succeeded, failed   q quit"
 
@@ -137,16 +141,28 @@ class _Session:
     ) -> None:
         self._conductor, self._station, self._recorder = conductor, station, recorder
         self._nodes, self._bundle, self._say = nodes, bundle, say
+        self._versions = told_versions(bundle)
+        self._writing = Worker("recording", self._write)
+        self._fault: AshoreError | None = None
         self._is_active = False
         self._began_s = 0.0
 
+    def _write(self, ended: threading.Event) -> None:
+        """Write on a thread of its own: no disk and no picture may keep a key waiting."""
+        try:
+            while not ended.wait(WRITE_S):
+                self._recorder.write()
+        except AshoreError as fault:
+            self._fault = fault
+
     def act(self, key: str) -> bool:
-        """Do what a key says; False for the end. A key of no meaning only looks after the recording."""
-        self._recorder.write()
-        self._conductor.wait_for("nothing", lambda: True, 1.0)  # Raises where a process has ended.
+        """Do what a key says; False for the end. A key of no meaning only looks whether all is well."""
         if key == " ":
             self._say("STOP is pressed" if self._station.press(True) else DEAF)
-        elif key == "r":
+        self._conductor.wait_for("nothing", lambda: True, 1.0)  # Raises where a process has ended.
+        if self._fault is not None:
+            raise self._fault
+        if key == "r":
             self._say("let go; nothing starts by itself" if self._station.press(False) else DEAF)
         elif key == "a":
             self._activate()
@@ -164,8 +180,10 @@ class _Session:
                 self._conductor.transition(node, "deactivate")
         except BaseException:  # A process is gone, or Ctrl-C: what was recorded stays.
             with undisturbed():
+                self._writing.stop()
                 self._recorder.abandon()
             raise
+        self._writing.stop()
         outcome: dict[str, Any] = {"success": success, "truncated": success is None, "metrics": {}}
         self._recorder.end(outcome)
         told = {True: "succeeded", False: "failed", None: "without a verdict"}[success]
@@ -174,9 +192,8 @@ class _Session:
     def _activate(self) -> None:
         if self._is_active:
             return
-        self._recorder.begin(
-            EpisodeMeta(source="real", operator=self._bundle.name, versions=told_versions(self._bundle))
-        )
+        self._recorder.begin(EpisodeMeta(source="real", operator=self._bundle.name, versions=self._versions))
+        self._writing.start()
         started: list[str] = []
         try:
             for node in self._nodes:
@@ -185,9 +202,15 @@ class _Session:
         except TransitionRefused as refusal:
             for node in reversed(started):
                 self._conductor.transition(node, "deactivate")
+            self._writing.stop()
             self._recorder.abandon()
             self._say(f"not active: {refusal}")
             return
+        except BaseException:
+            with undisturbed():
+                self._writing.stop()
+                self._recorder.abandon()
+            raise
         self._is_active, self._began_s = True, time.monotonic()
         self._say("active")
 

@@ -91,10 +91,12 @@ class Station:
         """Press the stop or let go of it, without waiting for the guard's answer."""
         self._stop.publish(message_class(STOP_TYPE)(data=pressed))
 
-    def mark(self, word: str) -> bool:
-        """Tell the recorder one of MARKS; says whether an active one has heard it."""
+    def mark(self, word: str) -> str:
+        """Tell the recorder one of MARKS; says why it was not taken, nothing where it was."""
         answer = self._call("std_srvs", "Trigger", f"recorder/{word}", time.monotonic() + ANSWER_S)
-        return answer is not None and bool(answer.success)
+        if answer is None:
+            return "no recorder answers"
+        return "" if answer.success else str(json.loads(answer.message)["refused"])
 
     def start(self) -> bool:
         """Activate policy and guard; says whether both did."""

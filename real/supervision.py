@@ -52,15 +52,15 @@ class Supervision:
         """The process ids by name."""
         return {name: process.pid for name, process in self._running.items()}
 
-    def check(self) -> None:
-        """Check that every process that the deployment needs still runs.
+    def check(self, needed: str | None = None) -> None:
+        """Check that every process that the deployment needs still runs, and the one of this name, if any.
 
         Raises:
             ProcessEnded: names the first that does not, with the end of its log.
         """
         for process in self._plan:
             code = self._running[process.name].poll()
-            if code is not None and process.on_exit == "shutdown":
+            if code is not None and (process.on_exit == "shutdown" or process.name == needed):
                 raise ProcessEnded(process.name, code, self.log_path(process.name), self.tail(process.name))
 
     def log_path(self, name: str) -> Path:

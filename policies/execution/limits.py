@@ -59,8 +59,8 @@ def bounds_of(card: RobotCard, speed: float = 1.0) -> Bounds:
 
     Args:
         card: a checked one.
-        speed: share of the card's speed, over 0 to 1: of set-points that lead a measured value, rates are multiplied
-            by it, accelerations by its square and jerks by its cube, so that a motion is the same one, slower.
+        speed: share of the card's speed, over 0 to 1, of set-points that lead a measured value. Accelerations and jerks
+            stay what they are, so that a stop is as quick as the arm can make it.
 
     Raises:
         InvalidLimits: the speed is no such share, or no set-point of this robot leads a measured value.
@@ -78,8 +78,8 @@ def bounds_of(card: RobotCard, speed: float = 1.0) -> Bounds:
         np.asarray(limits.low, np.float64),
         np.asarray(limits.high, np.float64),
         np.asarray(limits.max_rate, np.float64) * share,
-        _or_infinite(limits.max_acceleration or free) * share**2,
-        _or_infinite(limits.max_jerk or free) * share**3,
+        _or_infinite(limits.max_acceleration or free),
+        _or_infinite(limits.max_jerk or free),
         1.0 / card.command_hz,
     )
 

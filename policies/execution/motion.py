@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 MOST_PERIODS = 1000
-"""Of a braking path that is followed; a longer one is not taken."""
+"""Of a braking path that is followed; a longer one counts as leading anywhere, and is not taken."""
 TOGETHER = 32
 """Robots whose braking paths are looked at together: more would need much memory for little time."""
 EARLY = 0.5
@@ -91,6 +91,7 @@ class Bounds:
             v, a = self.braking(v, a)
             p = p + v
             yield p
+        yield np.where((v != 0.0) | (a != 0.0), np.inf, p)
 
 
 class Space(Protocol):

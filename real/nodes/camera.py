@@ -44,8 +44,8 @@ class CameraWork(Work):
         """
         self._link = link
         self._camera = Camera(self._spec)
-        self._publish = link.publisher(self._spec.topic, TYPE, "stream")
         link.on_clear(self._close)
+        self._publish = link.publisher(self._spec.topic, TYPE, "stream")
 
     def activate(self) -> None:
         """Begin to publish."""

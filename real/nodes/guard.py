@@ -91,6 +91,7 @@ class GuardWork(Work):
                 found.append(Feature(name, (len(high),), "1", "none"))
             else:
                 link.info(f"{name} has no topic in the mapping: its limits are the robot's own alone")
+        self._mapping.require(found)
         return found
 
     def activate(self) -> None:

@@ -64,7 +64,7 @@ class RecorderWork(Work):
         config = self._config
         contract, card = read_card(config.bundle_path)
         config.mapping.check(contract, card, make_interface(card.interface).derived)
-        self._link = link
+        self._link, self._versions = link, told_versions(config.bundle_path)
         store = open_store(config.store, contract, config.cameras)
         self._store = store.__enter__()
         link.on_clear(self._close)
@@ -91,15 +91,22 @@ class RecorderWork(Work):
         return Health("ok", "recording" if self._recorder.is_open else "waiting for a mark", facts)
 
     def _mark(self, mark: str) -> Answer:
-        """Take a mark; the disk's work is done on the other thread."""
-        is_active = self._worker.is_running
-        if is_active:
+        """Take a mark, or say why not; the disk's work is done on the other thread."""
+        refused = ""
+        if not self._worker.is_running:
+            refused = "the recorder is not active"
+        elif self._marks:
+            refused = f"the recorder is still busy with {self._marks[0]!r}; a moment later"
+        elif mark != "begin" and not self._recorder.is_open:
+            refused = "no episode is being recorded"
+        if not refused:
             self._marks.append(mark)
-        return Answer(is_active, {"mark": mark})
+        return Answer(not refused, {"refused": refused})
 
     def _run(self, ended: threading.Event) -> None:
         while not ended.wait(PERIOD_S):
             self._guarded(self._work)
+        self._guarded(self._work)
         self._guarded(self._abandon)
 
     def _guarded(self, work: Any) -> None:
@@ -112,21 +119,25 @@ class RecorderWork(Work):
             self._recorder.fail()
 
     def _work(self) -> None:
-        recorder = self._recorder
-        while self._marks:
-            mark = self._marks.popleft()
-            if mark == "begin":
-                self._abandon()
-                self._failure = ""
-                bundle = self._config.bundle_path
-                meta = EpisodeMeta(source=self._config.source, operator=bundle.name, versions=told_versions(bundle))
-                recorder.begin(meta)
-            elif recorder.is_open:
-                success = {"success": True, "failure": False}.get(mark)
-                outcome: dict[str, Any] = {"success": success, "truncated": success is None, "metrics": {}}
-                self._counts["episodes"] += recorder.end(outcome)
-        self._counts["steps"] += recorder.write()
-        self._counts["lost_pictures"] = recorder.n_lost
+        if self._marks:
+            try:
+                self._heed(self._marks[0])
+            finally:
+                self._marks.popleft()
+        self._counts["steps"] += self._recorder.write()
+        self._counts["lost_pictures"] = self._recorder.n_lost
+
+    def _heed(self, mark: str) -> None:
+        config = self._config
+        if mark == "begin":
+            self._abandon()
+            self._failure = ""
+            meta = EpisodeMeta(source=config.source, operator=config.bundle_path.name, versions=self._versions)
+            self._recorder.begin(meta)
+        elif self._recorder.is_open:
+            success = {"success": True, "failure": False}.get(mark)
+            outcome: dict[str, Any] = {"success": success, "truncated": success is None, "metrics": {}}
+            self._counts["episodes"] += self._recorder.end(outcome)
 
     def _abandon(self) -> None:
         if self._recorder.is_open:

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 
+PATIENCE_S = 3.0
+
 
 class Worker:
     """Runs a function on a thread until it is told to stop."""
@@ -10,7 +12,7 @@ class Worker:
     def __init__(self, name: str, run: Callable[[threading.Event], None]) -> None:
         """Take what runs; it must return soon after the event is set."""
         self._name, self._run = name, run
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
@@ -21,13 +23,16 @@ class Worker:
     def start(self) -> None:
         """Begin; once more where it runs already."""
         self.stop()
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, args=(self._stop,), name=self._name)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._ended,), name=self._name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait for the end; may be called when already stopped."""
-        self._stop.set()
+        """End, and wait for the end, PATIENCE_S at most; may be called when already stopped.
+
+        A thread that hangs, in a camera's driver say, ends with its process at the latest.
+        """
+        self._ended.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(PATIENCE_S)
             self._thread = None

@@ -45,11 +45,11 @@ def test_what_a_node_cannot_do_is_refused_at_configure(
             conductor.transition("guard", "configure")
 
 
-def test_a_file_of_parameters_wins_over_the_plans_own(circling_bundle: Path, tmp_path: Path) -> None:
+def test_what_is_given_by_name_wins_over_a_file(circling_bundle: Path, tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
-    params.write_text("/**:\n  ros__parameters:\n    speed: 0.0001\n")
+    params.write_text("/**:\n  ros__parameters:\n    speed: 0.5\n")
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(circling_bundle, "panda", domain_id=domain_id, speed=0.5, params=params, only=("guard",))
+        plan = process_plan(circling_bundle, "panda", domain_id=domain_id, speed=0.0001, params=params, only=("guard",))
         with (
             Supervision(plan, tmp_path / "logs") as supervision,
             Conductor("panda", domain_id, supervision) as conductor,

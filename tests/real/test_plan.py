@@ -13,6 +13,7 @@ import pytest
 from ashore.cli.plan import Plan
 from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.real.cameras import CameraSpec
+from ashore.real.errors import NothingToRun
 from ashore.real.plan import Bridge, plan_json, process_plan, robot_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +78,7 @@ def test_the_launch_files_offer_what_the_plan_takes() -> None:
     options = next(ast.literal_eval(table.value) for table in tables if table.targets[0].id == "OPTIONS")
     taken = {"cameras": "camera"}
     parameters = {taken.get(name, name) for name in inspect.signature(process_plan).parameters}
-    assert set(options) == parameters - {"domain_id", "bridge"} and all(options.values())
+    assert set(options) == {*(parameters - {"domain_id"}), "hover_thrust"} and all(options.values())
     assert {field.name for field in dataclasses.fields(Plan)} == {*options, "json"}
 
 
@@ -125,3 +126,6 @@ def test_parts_a_namespace_parameters_and_remappings_are_the_callers(tmp_path: P
         assert process.command()[-5:] == tail
     with pytest.raises(UnknownName, match=r"no part of a deployment 'guards'.*Did you mean 'guard'"):
         process_plan("policy.ashore", only=("guards",))
+    for parts, robot in ((("recorder",), "twin/panda"), (("twin",), "panda"), (("camera",), "panda")):
+        with pytest.raises(NothingToRun, match=f"nothing to run for '{parts[0]}'"):
+            process_plan("policy.ashore", robot, only=parts)

@@ -54,9 +54,10 @@ def still_follows(graph: Graph) -> bool:
 
 
 def test_marks_make_episodes_with_pictures_at_their_own_rate(watched: Graph, tmp_path: Path) -> None:
-    assert watched.station.mark("begin")
+    assert watched.station.mark("success") == "no episode is being recorded"
+    assert not watched.station.mark("begin")
     time.sleep(1.5)
-    assert watched.station.mark("success")
+    assert not watched.station.mark("success")
     assert until(lambda: len(EpisodeStore.open(tmp_path / "seen", readonly=True)) == 1)
     episode = EpisodeStore.open(tmp_path / "seen", readonly=True).read(0)
     assert episode.meta.source == "twin" and episode.meta.success is True
@@ -70,7 +71,7 @@ def test_marks_make_episodes_with_pictures_at_their_own_rate(watched: Graph, tmp
 
 
 def test_a_camera_or_a_recorder_that_dies_stops_nobody_else(watched: Graph, tmp_path: Path) -> None:
-    assert watched.station.mark("begin")
+    assert not watched.station.mark("begin")
     time.sleep(0.5)
     os.kill(watched.supervision.pids["camera_wrist"], signal.SIGKILL)
     assert still_follows(watched)

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from ashore.datasets.errors import UnknownName
 from ashore.policies.errors import InvalidCommand, InvalidLimits
 from ashore.policies.execution.guard import LATCHES, Guard, Verdict
+from ashore.policies.execution.limits import bounds_of
 from ashore.sim.interfaces import make_interface
 from ashore.sim.robot import RobotCard
 from ashore.sim.robots import make_robot
@@ -227,8 +228,10 @@ def test_an_arm_at_a_share_of_its_speed_moves_within_that_share_and_gets_there(s
         sent[name] = np.array(path)
     rates = {name: np.abs(np.diff(path[:, joints], axis=0)).max(0) * card.command_hz for name, path in sent.items()}
     assert np.all(rates["slow"] <= speed * np.array(limits.max_rate)[joints] * (1 + 1e-9))
-    assert np.all(rates["slow"] < 1.1 * speed * rates["full"])
+    assert np.all(rates["slow"] < 0.75 * rates["full"])
     assert np.allclose(sent["slow"][-1, :7], told, atol=1e-6)
+    brakes = [bounds_of(card, share).farthest(share * bounds_of(card).rate, np.zeros(8))[:7] for share in (speed, 1.0)]
+    assert np.all(brakes[0] < speed * brakes[1]), "what is slower stops sooner"
 
 
 def test_a_speed_that_means_nothing_is_refused() -> None:
