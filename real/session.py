@@ -23,11 +23,12 @@ from ashore.policies.execution.limits import bounds_of
 from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
+from ashore.real.health import Health
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.network import Network, applied, environment, own_robot, sweep_segments
 from ashore.real.nodes.link import load_rclpy
 from ashore.real.nodes.worker import Worker
-from ashore.real.plan import GUARD, Bridge, process_plan
+from ashore.real.plan import CAMERA, GUARD, Bridge, process_plan
 from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.real.station import Station
 from ashore.real.supervision import Supervision, undisturbed
@@ -189,8 +190,15 @@ class _Session:
         told = {True: "succeeded", False: "failed", None: "without a verdict"}[success]
         self._say(f"inactive after {time.monotonic() - self._began_s:.1f} s: {told}")
 
+    def _cameras(self) -> list[tuple[str, Health]]:
+        return [(name, health) for name, health in self._station.health().items() if f"/{CAMERA}_" in name]
+
     def _activate(self) -> None:
         if self._is_active:
+            return
+        blind = [f"{name}: {health.text}" for name, health in self._cameras() if health.level != "ok"]
+        if blind:
+            self._say(f"not active: {'; '.join(blind)}")
             return
         self._recorder.begin(EpisodeMeta(source="real", operator=self._bundle.name, versions=self._versions))
         self._writing.start()

@@ -159,6 +159,30 @@ def test_a_bundle_that_no_ranking_speaks_for_is_refused_by_the_policys_own_proce
         hold_session(config, iter(()), print)
 
 
+def test_a_camera_that_sees_nothing_keeps_the_robot_inactive(
+    circling_bundle: Path, robot: tuple[int, Conductor], tmp_path: Path
+) -> None:
+    cv2 = pytest.importorskip("cv2", reason="opencv-python is not installed")
+    path, said = tmp_path / "dark.avi", list[str]()
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (128, 96))
+    for _ in range(30):
+        writer.write(np.zeros((96, 128, 3), np.uint8))
+    writer.release()
+    config = SessionConfig(
+        circling_bundle,
+        "panda",
+        robot[0],
+        cameras=(CameraSpec("wrist", str(path), 128, 96),),
+        despite_evidence=True,
+        log_dir=tmp_path / "logs",
+    )
+    hold_session(config, keys_at((3.0, "a"), (0.2, "q")), said.append)
+    assert any("not active: panda/camera_wrist: nothing is to be seen: brightness 0 of 255" in text for text in said), (
+        said
+    )
+    assert "active" not in said
+
+
 def test_a_robot_has_one_session(circling_bundle: Path, tmp_path: Path) -> None:
     config = SessionConfig(circling_bundle, "panda", 99, log_dir=tmp_path)
     with own_robot(99, "panda"), pytest.raises(RobotTaken, match="another session commands 'panda' in ROS domain 99"):
