@@ -54,7 +54,7 @@ class Plan:
         """Print the plan."""
         from ashore.cli.console import say
         from ashore.real.cameras import parse_cameras
-        from ashore.real.plan import Bridge, plan_json, process_plan
+        from ashore.real.plan import Bridge, parts_of, plan_json, process_plan
 
         processes = process_plan(
             self.bundle,
@@ -70,9 +70,9 @@ class Plan:
             namespace=self.namespace,
             params=self.params,
             remap=self.remap,
-            only=self.only,
             despite_evidence=self.despite_evidence,
         )
+        processes = parts_of(processes, self.only)
         if self.json:
             say(plan_json(processes))
             return 0

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from ashore.datasets.errors import UnknownName
 from ashore.real.cameras import CameraSpec
@@ -66,6 +66,18 @@ def robot_names() -> tuple[str, ...]:
     return (*(f"{TWIN}/{name}" for name in mapping_names() if name in served), *mapping_names())
 
 
+class Options(TypedDict, total=False):
+    """What a plan may be asked for besides; see process_plan."""
+
+    speed: float
+    cameras: Sequence[CameraSpec]
+    record: Path | str | None
+    namespace: str | None
+    params: Path | str | None
+    remap: Sequence[str]
+    despite_evidence: bool
+
+
 def process_plan(
     bundle: Path | str,
     robot: str = "twin/panda",
@@ -75,14 +87,7 @@ def process_plan(
     domain_id: int | None = None,
     bridge: Bridge | None = None,
     deadman_s: float = NO_DEADMAN_S,
-    speed: float = FULL_SPEED,
-    cameras: Sequence[CameraSpec] = (),
-    record: Path | str | None = None,
-    namespace: str | None = None,
-    params: Path | str | None = None,
-    remap: Sequence[str] = (),
-    only: Sequence[str] = (),
-    despite_evidence: bool = False,
+    **asked: Unpack[Options],
 ) -> list[Process]:
     """Plan the processes of a deployment, in the order in which they are configured and activated.
 
@@ -96,27 +101,24 @@ def process_plan(
         domain_id: ROS domain; None leaves it to the caller's environment.
         bridge: where a vehicle is that speaks no ROS.
         deadman_s: silence of the operator after which the guard stops; 0 needs no operator.
+        asked: the rest, by name.
         speed: share of the robot's speed that the guard lets pass, over 0 to 1; of arms.
         cameras: one process each; their ends stop nobody else.
         record: store that a recorder writes to, between marks; its end stops nobody else.
         namespace: ROS namespace of all nodes; the robot's name where None.
         params: ROS 2 parameter file for all nodes.
         remap: ROS 2 remappings for all nodes, such as joint_states:=/arm/joint_states.
-        only: parts to plan, of PARTS; all that apply where empty.
         despite_evidence: let a robot's policy propose although the ranking has a veto, or the bundle was never ranked.
 
     Raises:
-        UnknownName: there is no such robot, or no such part; lists those that exist.
-        NothingToRun: a part was asked for without what it needs, such as a recorder without a store.
+        UnknownName: there is no such robot; lists those that exist.
         UnreadableFile, InvalidMapping: the mapping's own file is missing or has faults.
     """
+    cameras, record, namespace = asked.get("cameras", ()), asked.get("record"), asked.get("namespace")
     mapping = robot.removeprefix(f"{TWIN}/")
     is_twin, is_own = robot != mapping, is_mapping_path(mapping)
     if not is_own and robot not in robot_names():
         raise UnknownName("robot", robot, robot_names())
-    for part in only:
-        if part not in PARTS:
-            raise UnknownName("part of a deployment", part, PARTS)
     named = RobotMapping.load(Path(mapping)).robot if is_own else mapping
     placed = ("--namespace", namespace if namespace is not None else named)
     known = ("--bundle", str(bundle), "--mapping", mapping, *placed)
@@ -129,12 +131,12 @@ def process_plan(
         own[BRIDGE] = (*known, "--address", bridge.address, *thrust)
     for camera in cameras:
         own[f"{CAMERA}_{camera.name}"] = ("--camera", camera.text, *placed)
-    own[POLICY] = (*known, "--seed", str(seed), *(() if is_twin or despite_evidence else ("--ranked",)))
+    own[POLICY] = (*known, "--seed", str(seed), *(() if is_twin or asked.get("despite_evidence") else ("--ranked",)))
     own[GUARD] = known
     if record is not None:
         seen = [word for camera in cameras for word in ("--camera", camera.text)]
         own[RECORDER] = (*known, "--store", str(record), "--source", TWIN if is_twin else "real", *seen)
-    ros = _ros_args(own, is_twin, deadman_s, speed, params, remap)
+    ros = _ros_args(own, is_twin, deadman_s, asked)
     env, planned = environment(network, domain_id), []
     for name, args in own.items():
         part = name.split("_")[0]
@@ -149,23 +151,30 @@ def process_plan(
             on_exit="ignore" if looks_on else "shutdown",
             ros_args=ros[name],
         )
-        if not only or part in only:
-            planned.append(process)
-    if not planned or (RECORDER in only and record is None) or (BRIDGE in only and bridge is None):
-        raise NothingToRun(only)
+        planned.append(process)
     return planned
 
 
-def _ros_args(
-    names: Iterable[str],
-    is_twin: bool,
-    deadman_s: float,
-    speed: float,
-    params: Path | str | None,
-    remap: Sequence[str],
-) -> dict[str, tuple[str, ...]]:
+def parts_of(plan: Sequence[Process], only: Sequence[str]) -> list[Process]:
+    """Choose parts of a plan, of PARTS; all where none is named. Cameras may be none.
+
+    Raises:
+        UnknownName: there is no such part; lists those that exist.
+        NothingToRun: a part was asked for without what it needs, such as a recorder without a store.
+    """
+    for part in only:
+        if part not in PARTS:
+            raise UnknownName("part of a deployment", part, PARTS)
+    found = {part: [each for each in plan if each.name.split("_")[0] == part] for part in only or PARTS}
+    if not any(found.values()) or any(not found[part] for part in only if part != CAMERA):
+        raise NothingToRun(only)
+    return [each for part in PARTS if part in found for each in found[part]]
+
+
+def _ros_args(names: Iterable[str], is_twin: bool, deadman_s: float, asked: Options) -> dict[str, tuple[str, ...]]:
     """Give each node's remappings and parameters; what was given by name comes last, and so wins over the file."""
-    every = [word for rule in remap for word in ("-r", rule)]
+    params, speed = asked.get("params"), asked.get("speed", FULL_SPEED)
+    every = [word for rule in asked.get("remap", ()) for word in ("-r", rule)]
     every += ["--params-file", str(params)] if params is not None else []
     found = {name: every + (["-r", f"__node:={name}"] if name.startswith(f"{CAMERA}_") else []) for name in names}
     if not is_twin:

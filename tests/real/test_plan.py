@@ -14,7 +14,7 @@ from ashore.cli.plan import Plan
 from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.real.cameras import CameraSpec
 from ashore.real.errors import NothingToRun
-from ashore.real.plan import Bridge, plan_json, process_plan, robot_names
+from ashore.real.plan import Bridge, Options, parts_of, plan_json, process_plan, robot_names
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -77,8 +77,10 @@ def test_the_launch_files_offer_what_the_plan_takes() -> None:
     tables = [node for node in base.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
     options = next(ast.literal_eval(table.value) for table in tables if table.targets[0].id == "OPTIONS")
     taken = {"cameras": "camera"}
-    parameters = {taken.get(name, name) for name in inspect.signature(process_plan).parameters}
-    assert set(options) == {*(parameters - {"domain_id"}), "hover_thrust"} and all(options.values())
+    parameters = {
+        taken.get(name, name) for name in (*inspect.signature(process_plan).parameters, *Options.__annotations__)
+    }
+    assert set(options) == {*(parameters - {"domain_id", "asked"}), "hover_thrust", "only"} and all(options.values())
     assert {field.name for field in dataclasses.fields(Plan)} == {*options, "json"}
 
 
@@ -118,14 +120,14 @@ def test_parts_a_namespace_parameters_and_remappings_are_the_callers(tmp_path: P
         namespace="lab/arm",
         params=tmp_path / "cell.yaml",
         remap=("joint_states:=/arm/joint_states",),
-        only=("twin", "guard"),
     )
+    plan = parts_of(plan, ("twin", "guard"))
     assert [(process.name, process.namespace) for process in plan] == [("twin", "lab/arm"), ("guard", "lab/arm")]
     for process in plan:
         tail = ["--ros-args", "-r", "joint_states:=/arm/joint_states", "--params-file", str(tmp_path / "cell.yaml")]
         assert process.command()[-5:] == tail
     with pytest.raises(UnknownName, match=r"no part of a deployment 'guards'.*Did you mean 'guard'"):
-        process_plan("policy.ashore", only=("guards",))
+        parts_of(plan, ("guards",))
     for parts, robot in ((("recorder",), "twin/panda"), (("twin",), "panda"), (("camera",), "panda")):
         with pytest.raises(NothingToRun, match=f"nothing to run for '{parts[0]}'"):
-            process_plan("policy.ashore", robot, only=parts)
+            parts_of(process_plan("policy.ashore", robot), parts)

@@ -17,7 +17,7 @@ from ashore.real.errors import TransitionRefused
 from ashore.real.mapping import ROBOTS_DIR
 from ashore.real.messages import message_class
 from ashore.real.network import applied, environment, own_domain
-from ashore.real.plan import process_plan
+from ashore.real.plan import parts_of, process_plan
 from ashore.real.station import Station
 from ashore.real.supervision import Supervision
 from benchmarks.linear_bundles import circling_arm
@@ -97,7 +97,8 @@ def test_a_twin_that_measures_no_torques_refuses_a_mapping_of_them(
     circling_bundle: Path, measuring: Path, tmp_path: Path
 ) -> None:
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(circling_bundle, f"twin/{measuring}", domain_id=domain_id, only=("twin",))
+        plan = process_plan(circling_bundle, f"twin/{measuring}", domain_id=domain_id)
+        plan = parts_of(plan, ("twin",))
         with (
             Supervision(plan, tmp_path / "logs") as supervision,
             Conductor("panda", domain_id, supervision) as conductor,
