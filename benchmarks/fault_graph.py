@@ -28,7 +28,7 @@ from ashore.real.conductor import Conductor
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.network import applied, environment, own_domain, sweep_segments
 from ashore.real.parent import PARENT_KEY
-from ashore.real.plan import NO_DEADMAN_S, Process, process_plan
+from ashore.real.plan import NO_DEADMAN_S, Deployment, Process, process_plan
 from ashore.real.station import Station
 from ashore.real.supervision import Supervision
 from ashore.real.vector import VECTOR_TYPE
@@ -122,12 +122,14 @@ class Graph:
             plan = [
                 self._remapped(each)
                 for each in process_plan(
-                    self._bundle,
-                    f"twin/{self.robot}",
-                    domain_id=self.domain_id,
-                    deadman_s=self._deadman_s,
-                    cameras=self._watching.cameras,
-                    record=self._watching.store,
+                    Deployment(
+                        self._bundle,
+                        f"twin/{self.robot}",
+                        domain_id=self.domain_id,
+                        deadman_s=self._deadman_s,
+                        cameras=self._watching.cameras,
+                        record=self._watching.store,
+                    )
                 )
             ]
             looking_on = [each.name for each in plan if each.name not in NODES]

@@ -54,23 +54,25 @@ class Plan:
         """Print the plan."""
         from ashore.cli.console import say
         from ashore.real.cameras import parse_cameras
-        from ashore.real.plan import Bridge, parts_of, plan_json, process_plan
+        from ashore.real.plan import Bridge, Deployment, parts_of, plan_json, process_plan
 
         processes = process_plan(
-            self.bundle,
-            self.robot,
-            self.profile,
-            self.seed,
-            self.network,
-            bridge=Bridge(self.bridge, self.hover_thrust) if self.bridge is not None else None,
-            deadman_s=self.deadman_s,
-            speed=self.speed,
-            cameras=parse_cameras(self.camera),
-            record=self.record,
-            namespace=self.namespace,
-            params=self.params,
-            remap=self.remap,
-            despite_evidence=self.despite_evidence,
+            Deployment(
+                self.bundle,
+                self.robot,
+                self.profile,
+                self.seed,
+                self.network,
+                bridge=Bridge(self.bridge, self.hover_thrust) if self.bridge is not None else None,
+                deadman_s=self.deadman_s,
+                speed=self.speed,
+                cameras=parse_cameras(self.camera),
+                record=self.record,
+                namespace=self.namespace,
+                params=self.params,
+                remap=self.remap,
+                despite_evidence=self.despite_evidence,
+            )
         )
         processes = parts_of(processes, self.only)
         if self.json:

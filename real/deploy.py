@@ -18,7 +18,7 @@ from ashore.real.conductor import Conductor
 from ashore.real.mapping import RobotMapping
 from ashore.real.network import applied, environment, own_domain, sweep_segments
 from ashore.real.nodes.link import load_rclpy
-from ashore.real.plan import TWIN, Process, default_profile, process_plan
+from ashore.real.plan import TWIN, Deployment, Process, default_profile, process_plan
 from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.real.report import DeployReport, EpisodeOutcome
 from ashore.real.supervision import Supervision, undisturbed
@@ -94,7 +94,9 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
         stack.callback(sweep_segments)
         domain_id = stack.enter_context(own_domain())
         stack.enter_context(applied(environment("loopback", domain_id)))
-        plan = process_plan(config.bundle.resolve(), config.robot, profile, config.seed, "loopback", domain_id)
+        plan = process_plan(
+            Deployment(config.bundle.resolve(), config.robot, profile, config.seed, "loopback", domain_id)
+        )
         progress(0, config.episodes, "starting the processes")
         supervision = stack.enter_context(Supervision([*plan, bare], log_dir))
         conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
@@ -122,7 +124,7 @@ def preflight(config: DeployConfig) -> tuple[Contract, RobotCard, RobotMapping]:
     Raises:
         UnknownName, MissingRos, ContractMismatch, RobotMismatch: see deploy.
     """
-    process_plan(config.bundle, config.robot, config.profile)
+    process_plan(Deployment(config.bundle, config.robot, config.profile))
     load_rclpy()
     contract, card = read_card(config.bundle)
     mapping = RobotMapping.named(config.robot.removeprefix(f"{TWIN}/"))

@@ -47,6 +47,16 @@ class NoCamera(AshoreError):
         )
 
 
+class InvalidRemapping(AshoreError):
+    """A remapping that ROS 2 would not take."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(
+            f"{rule!r} is no remapping. Expected FROM:=TO, each a topic's name such as joint_states or "
+            "/arm/joint_states. Correct --remap."
+        )
+
+
 class NothingToRun(AshoreError):
     """Parts of a deployment that lack what they need."""
 

@@ -2,20 +2,22 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Literal
 
-from ashore.datasets.errors import UnknownName
+from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.real.cameras import CameraSpec
-from ashore.real.errors import NothingToRun
-from ashore.real.mapping import RobotMapping, is_mapping_path, mapping_names
+from ashore.real.errors import InvalidNamespace, InvalidRemapping, NothingToRun
+from ashore.real.mapping import TOPIC, RobotMapping, is_mapping_path, mapping_names
 from ashore.real.network import Network, environment
 
 TWIN, BRIDGE, CAMERA, POLICY, GUARD, RECORDER = "twin", "bridge", "camera", "policy", "guard", "recorder"
 PARTS = (TWIN, BRIDGE, CAMERA, POLICY, GUARD, RECORDER)
 """In the order of configure and activate: what is observed, who proposes, who commands, who writes it down."""
+LOOKING_ON = (CAMERA, RECORDER)
+"""Parts that move nothing: they are activated without being asked, and their ends stop nobody else."""
 NO_DEADMAN_S, FULL_SPEED = 0.0, 1.0
 HOLD_UNFAMILIAR_S = 0.5
 """How long a robot's policy goes on with observations of another kind than its data."""
@@ -66,93 +68,140 @@ def robot_names() -> tuple[str, ...]:
     return (*(f"{TWIN}/{name}" for name in mapping_names() if name in served), *mapping_names())
 
 
-class Options(TypedDict, total=False):
-    """What a plan may be asked for besides; see process_plan."""
+@dataclass(frozen=True)
+class Deployment:
+    """What a plan is asked for."""
 
-    speed: float
-    cameras: Sequence[CameraSpec]
-    record: Path | str | None
-    namespace: str | None
-    params: Path | str | None
-    remap: Sequence[str]
-    despite_evidence: bool
+    bundle: Path | str
+    """The policy.ashore file."""
+    robot: str = "twin/panda"
+    """Such as twin/panda, or twin/my_robot.yaml for a twin behind the topics of a mapping of one's own; fr3 or
+    my_robot.yaml for a robot."""
+    profile: str | None = None
+    """Reality profile of a twin, a shipped name or a YAML file; None for the robot's mild one."""
+    seed: int = 0
+    """Of the twin's first episode and of the policy's noise."""
+    network: Network = "loopback"
+    """loopback keeps every process to shared memory; ambient leaves it to the caller's environment."""
+    domain_id: int | None = None
+    """ROS domain; None leaves it to the caller's environment."""
+    bridge: Bridge | None = None
+    """Where a vehicle is that speaks no ROS."""
+    deadman_s: float = NO_DEADMAN_S
+    """Silence of the operator after which the guard stops; 0 needs no operator."""
+    speed: float = FULL_SPEED
+    """Share of an arm's speed that the guard lets pass, over 0 to 1."""
+    cameras: Sequence[CameraSpec] = ()
+    """One process each; their ends stop nobody else."""
+    record: Path | str | None = None
+    """Store that a recorder writes to, between marks; its end stops nobody else."""
+    namespace: str | None = None
+    """ROS namespace of all nodes; the robot's name where None."""
+    params: Path | str | None = None
+    """ROS 2 parameter file for all nodes."""
+    remap: Sequence[str] = ()
+    """ROS 2 remappings for all nodes, such as joint_states:=/arm/joint_states."""
+    despite_evidence: bool = False
+    """Let a robot's policy propose although the ranking has a veto, or the bundle was never ranked."""
+
+    @property
+    def is_twin(self) -> bool:
+        """Whether a twin stands in for the robot."""
+        return self.robot.startswith(f"{TWIN}/")
+
+    @property
+    def mapping(self) -> str:
+        """The mapping's name or file."""
+        return self.robot.removeprefix(f"{TWIN}/")
 
 
-def process_plan(
-    bundle: Path | str,
-    robot: str = "twin/panda",
-    profile: str | None = None,
-    seed: int = 0,
-    network: Network = "loopback",
-    domain_id: int | None = None,
-    bridge: Bridge | None = None,
-    deadman_s: float = NO_DEADMAN_S,
-    **asked: Unpack[Options],
-) -> list[Process]:
+def process_plan(asked: Deployment) -> list[Process]:
     """Plan the processes of a deployment, in the order in which they are configured and activated.
-
-    Args:
-        bundle: the policy.ashore file.
-        robot: such as twin/panda, or twin/my_robot.yaml for a twin behind the topics of a mapping of one's own; fr3 or
-            my_robot.yaml for a robot.
-        profile: reality profile of a twin, a shipped name or a YAML file; None for the robot's mild one.
-        seed: of the twin's first episode and of the policy's noise.
-        network: loopback keeps every process to shared memory; ambient leaves it to the caller's environment.
-        domain_id: ROS domain; None leaves it to the caller's environment.
-        bridge: where a vehicle is that speaks no ROS.
-        deadman_s: silence of the operator after which the guard stops; 0 needs no operator.
-        asked: the rest, by name.
-        speed: share of the robot's speed that the guard lets pass, over 0 to 1; of arms.
-        cameras: one process each; their ends stop nobody else.
-        record: store that a recorder writes to, between marks; its end stops nobody else.
-        namespace: ROS namespace of all nodes; the robot's name where None.
-        params: ROS 2 parameter file for all nodes.
-        remap: ROS 2 remappings for all nodes, such as joint_states:=/arm/joint_states.
-        despite_evidence: let a robot's policy propose although the ranking has a veto, or the bundle was never ranked.
 
     Raises:
         UnknownName: there is no such robot; lists those that exist.
-        UnreadableFile, InvalidMapping: the mapping's own file is missing or has faults.
+        UnreadableFile, InvalidMapping: the mapping's own file, or that of the parameters, is missing or has faults.
+        InvalidNamespace, InvalidRemapping: ROS 2 would not take it.
     """
-    cameras, record, namespace = asked.get("cameras", ()), asked.get("record"), asked.get("namespace")
-    mapping = robot.removeprefix(f"{TWIN}/")
-    is_twin, is_own = robot != mapping, is_mapping_path(mapping)
-    if not is_own and robot not in robot_names():
-        raise UnknownName("robot", robot, robot_names())
-    named = RobotMapping.load(Path(mapping)).robot if is_own else mapping
-    placed = ("--namespace", namespace if namespace is not None else named)
-    known = ("--bundle", str(bundle), "--mapping", mapping, *placed)
-    own: dict[str, tuple[str, ...]] = {}
-    if is_twin:
-        played = profile if profile is not None else default_profile(named)
-        own[TWIN] = (*known, "--profile", played, "--seed", str(seed))
-    if bridge is not None:
-        thrust = () if bridge.hover_thrust is None else ("--hover-thrust", str(bridge.hover_thrust))
-        own[BRIDGE] = (*known, "--address", bridge.address, *thrust)
-    for camera in cameras:
-        own[f"{CAMERA}_{camera.name}"] = ("--camera", camera.text, *placed)
-    own[POLICY] = (*known, "--seed", str(seed), *(() if is_twin or asked.get("despite_evidence") else ("--ranked",)))
-    own[GUARD] = known
-    if record is not None:
-        seen = [word for camera in cameras for word in ("--camera", camera.text)]
-        own[RECORDER] = (*known, "--store", str(record), "--source", TWIN if is_twin else "real", *seen)
-    ros = _ros_args(own, is_twin, deadman_s, asked)
-    env, planned = environment(network, domain_id), []
-    for name, args in own.items():
-        part = name.split("_")[0]
-        looks_on = part in (CAMERA, RECORDER)
-        process = Process(
+    _check(asked)
+    named = RobotMapping.load(Path(asked.mapping)).robot if is_mapping_path(asked.mapping) else asked.mapping
+    namespace = asked.namespace if asked.namespace is not None else named
+    env = environment(asked.network, asked.domain_id)
+    return [
+        Process(
             name,
-            placed[1],
-            f"ashore.real.nodes.{part}",
+            namespace,
+            f"ashore.real.nodes.{part_of(name)}",
             args,
             dict(env),
-            activates=is_twin or looks_on,
-            on_exit="ignore" if looks_on else "shutdown",
-            ros_args=ros[name],
+            activates=asked.is_twin or part_of(name) in LOOKING_ON,
+            on_exit="ignore" if part_of(name) in LOOKING_ON else "shutdown",
+            ros_args=_ros_args(name, asked),
         )
-        planned.append(process)
-    return planned
+        for name, args in _arguments(asked, named, namespace).items()
+    ]
+
+
+def part_of(name: str) -> str:
+    """Say which of PARTS a node of this name is."""
+    return name.split("_")[0]
+
+
+def _check(asked: Deployment) -> None:
+    if not is_mapping_path(asked.mapping) and asked.robot not in robot_names():
+        raise UnknownName("robot", asked.robot, robot_names())
+    if asked.namespace is not None and asked.namespace != "/" and not TOPIC.fullmatch(asked.namespace):
+        raise InvalidNamespace(asked.namespace)
+    for rule in asked.remap:
+        if not all(TOPIC.fullmatch(side) for side in rule.partition(":=")[::2]):
+            raise InvalidRemapping(rule)
+    if asked.params is not None and not Path(asked.params).is_file():
+        way_out = "Correct --params."
+        raise UnreadableFile(Path(asked.params), "a ROS 2 parameter file", "it is not there", way_out)
+
+
+def _arguments(asked: Deployment, named: str, namespace: str) -> dict[str, tuple[str, ...]]:
+    """Give the nodes of a deployment, in order, with what each is told."""
+    placed = ("--namespace", namespace)
+    known = ("--bundle", str(asked.bundle), "--mapping", asked.mapping, *placed)
+    own: dict[str, tuple[str, ...]] = {}
+    if asked.is_twin:
+        profile = asked.profile if asked.profile is not None else default_profile(named)
+        own[TWIN] = (*known, "--profile", profile, "--seed", str(asked.seed))
+    if asked.bridge is not None:
+        thrust = asked.bridge.hover_thrust
+        own[BRIDGE] = (
+            *known,
+            "--address",
+            asked.bridge.address,
+            *(() if thrust is None else ("--hover-thrust", str(thrust))),
+        )
+    for camera in asked.cameras:
+        own[f"{CAMERA}_{camera.name}"] = ("--camera", camera.text, *placed)
+    must_be_ranked = not (asked.is_twin or asked.despite_evidence)
+    own[POLICY] = (*known, "--seed", str(asked.seed), *(("--ranked",) if must_be_ranked else ()))
+    own[GUARD] = known
+    if asked.record is not None:
+        seen = [word for camera in asked.cameras for word in ("--camera", camera.text)]
+        own[RECORDER] = (*known, "--store", str(asked.record), "--source", TWIN if asked.is_twin else "real", *seen)
+    return own
+
+
+def _ros_args(name: str, asked: Deployment) -> tuple[str, ...]:
+    """Give a node's remappings and parameters; what was asked for by name comes last, and so wins over the file."""
+    words = [word for rule in asked.remap for word in ("-r", rule)]
+    if part_of(name) == CAMERA:
+        words += ["-r", f"__node:={name}"]
+    if name == POLICY and not asked.is_twin:
+        # Before the file: a caller may allow more time, or less.
+        words += ["-p", f"hold_unfamiliar_s:={HOLD_UNFAMILIAR_S}"]
+    if asked.params is not None:
+        words += ["--params-file", str(asked.params)]
+    if name == GUARD and asked.deadman_s != NO_DEADMAN_S:
+        words += ["-p", f"deadman_s:={asked.deadman_s}"]
+    if name == GUARD and asked.speed != FULL_SPEED:
+        words += ["-p", f"speed:={asked.speed}"]
+    return tuple(words)
 
 
 def parts_of(plan: Sequence[Process], only: Sequence[str]) -> list[Process]:
@@ -165,26 +214,10 @@ def parts_of(plan: Sequence[Process], only: Sequence[str]) -> list[Process]:
     for part in only:
         if part not in PARTS:
             raise UnknownName("part of a deployment", part, PARTS)
-    found = {part: [each for each in plan if each.name.split("_")[0] == part] for part in only or PARTS}
+    found = {part: [each for each in plan if part_of(each.name) == part] for part in only or PARTS}
     if not any(found.values()) or any(not found[part] for part in only if part != CAMERA):
         raise NothingToRun(only)
     return [each for part in PARTS if part in found for each in found[part]]
-
-
-def _ros_args(names: Iterable[str], is_twin: bool, deadman_s: float, asked: Options) -> dict[str, tuple[str, ...]]:
-    """Give each node's remappings and parameters; what was given by name comes last, and so wins over the file."""
-    params, speed = asked.get("params"), asked.get("speed", FULL_SPEED)
-    every = [word for rule in asked.get("remap", ()) for word in ("-r", rule)]
-    every += ["--params-file", str(params)] if params is not None else []
-    found = {name: every + (["-r", f"__node:={name}"] if name.startswith(f"{CAMERA}_") else []) for name in names}
-    if not is_twin:
-        # Before the file: a caller may allow more time, or less.
-        found[POLICY] = ["-p", f"hold_unfamiliar_s:={HOLD_UNFAMILIAR_S}", *found[POLICY]]
-    if deadman_s != NO_DEADMAN_S:
-        found[GUARD] += ["-p", f"deadman_s:={deadman_s}"]
-    if speed != FULL_SPEED:
-        found[GUARD] += ["-p", f"speed:={speed}"]
-    return {name: tuple(args) for name, args in found.items()}
 
 
 def default_profile(mapping: str) -> str:

@@ -28,7 +28,7 @@ from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.network import Network, applied, environment, own_robot, sweep_segments
 from ashore.real.nodes.link import load_rclpy
 from ashore.real.nodes.worker import Worker
-from ashore.real.plan import CAMERA, GUARD, Bridge, process_plan
+from ashore.real.plan import CAMERA, GUARD, Bridge, Deployment, process_plan
 from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.real.station import Station
 from ashore.real.supervision import Supervision, undisturbed
@@ -85,15 +85,17 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
     log_dir = config.log_dir if config.log_dir is not None else Path(tempfile.mkdtemp(prefix="ashore-session-"))
     bundle, domain_id = config.bundle.resolve(), config.domain_id
     plan = process_plan(
-        bundle,
-        config.robot,
-        network=config.network,
-        domain_id=domain_id,
-        bridge=config.bridge,
-        deadman_s=config.deadman_s,
-        speed=config.speed,
-        cameras=config.cameras,
-        despite_evidence=config.despite_evidence or config.shadow,
+        Deployment(
+            bundle,
+            config.robot,
+            network=config.network,
+            domain_id=domain_id,
+            bridge=config.bridge,
+            deadman_s=config.deadman_s,
+            speed=config.speed,
+            cameras=config.cameras,
+            despite_evidence=config.despite_evidence or config.shadow,
+        )
     )
     plan = [process for process in plan if not (config.shadow and process.name == GUARD)]
     with ExitStack() as stack:

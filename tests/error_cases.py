@@ -91,6 +91,7 @@ CASES: tuple[AshoreError, ...] = (
     real.InvalidCamera("wrist", "it has another form"),
     real.NoCamera("wrist", "/dev/video7", "it gives no picture", ["/dev/video0"]),
     real.SimulatedTime("/panda/guard"),
+    real.InvalidRemapping("joint_states"),
     real.NothingToRun(["recorder"]),
     real.InvalidParameter("speed", "it is 2.0", 0.01, 1.0, "Share of an arm's speed that passes."),
     real.InvalidNamespace("my robot"),

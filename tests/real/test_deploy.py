@@ -24,7 +24,7 @@ from ashore.real.deploy import DeployConfig, deploy
 from ashore.real.errors import ProcessEnded, RobotMismatch, TransitionRefused
 from ashore.real.mapping import RobotMapping
 from ashore.real.network import applied, environment, own_domain
-from ashore.real.plan import process_plan
+from ashore.real.plan import Deployment, process_plan
 from ashore.real.supervision import Supervision
 
 ROBOT, PROFILE = "twin/crazyflie", "quadrotor_mild"
@@ -105,7 +105,7 @@ def test_a_killed_policy_is_a_stop_and_nothing_moves_before_the_guard_is_active(
         heard.append((time.monotonic(), float(channel.read(message)["rate_body_rad_s"][2])))
 
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(marked_bundle, ROBOT, PROFILE, 0, "loopback", domain_id)
+        plan = process_plan(Deployment(marked_bundle, ROBOT, PROFILE, 0, "loopback", domain_id))
         with Supervision(plan, tmp_path) as supervision, Conductor("crazyflie", domain_id, supervision) as conductor:
             conductor.link.subscribe(channel.topic, channel.type, "order", judge)
             for node in ("twin", "policy", "guard"):

@@ -18,7 +18,7 @@ from ashore.datasets.errors import UnreadableFile
 from ashore.real.conductor import Conductor
 from ashore.real.errors import SecurityNotEnforced
 from ashore.real.network import Network, applied, check_loopback, environment, own_domain
-from ashore.real.plan import process_plan
+from ashore.real.plan import Deployment, process_plan
 from ashore.real.supervision import Supervision
 
 ROBOT, PROFILE = "twin/crazyflie", "quadrotor_mild"
@@ -62,7 +62,7 @@ def all_sockets(supervision: Supervision) -> dict[str, list[str]]:
 @contextmanager
 def started(bundle: Path, logs: Path, network: Network = "loopback") -> Iterator[tuple[Supervision, int]]:
     with own_domain() as domain_id, applied(environment(network, domain_id)):
-        plan = process_plan(bundle, ROBOT, PROFILE, 0, network, domain_id)
+        plan = process_plan(Deployment(bundle, ROBOT, PROFILE, 0, network, domain_id))
         with Supervision(plan, logs) as supervision:
             yield supervision, domain_id
 
@@ -113,10 +113,10 @@ from pathlib import Path
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
 from ashore.real.network import applied, environment, own_domain
-from ashore.real.plan import process_plan
+from ashore.real.plan import Deployment, process_plan
 from ashore.real.supervision import Supervision
 with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-    plan = process_plan(Path(sys.argv[1]), "twin/crazyflie", "quadrotor_mild", 0, "loopback", domain_id)
+    plan = process_plan(Deployment(Path(sys.argv[1]), "twin/crazyflie", "quadrotor_mild", 0, "loopback", domain_id))
     with Supervision(plan, Path("logs")) as supervision, Conductor("crazyflie", domain_id, supervision) as conductor:
         for process in plan:
             try:
@@ -171,7 +171,7 @@ def test_a_missing_or_broken_file_of_transports_starts_nothing(
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(tmp_path / "transports.xml"))
     assert environment("loopback", None)["FASTDDS_BUILTIN_TRANSPORTS"] == "SHM"
     with pytest.raises(UnreadableFile, match=r"transports\.xml.*unset FASTDDS_DEFAULT_PROFILES_FILE"):
-        process_plan(tmp_path / "policy.ashore", ROBOT, PROFILE, 0, "ambient")
+        process_plan(Deployment(tmp_path / "policy.ashore", ROBOT, PROFILE, 0, "ambient"))
     monkeypatch.setenv("ASHORE_NETWORK", "ambient")
     with pytest.raises(UnreadableFile, match=r"transports\.xml"):
         check_loopback()

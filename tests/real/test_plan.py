@@ -2,19 +2,19 @@
 
 import ast
 import dataclasses
-import inspect
 import json
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ashore.cli.plan import Plan
 from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.real.cameras import CameraSpec
-from ashore.real.errors import NothingToRun
-from ashore.real.plan import Bridge, Options, parts_of, plan_json, process_plan, robot_names
+from ashore.real.errors import InvalidNamespace, InvalidRemapping, NothingToRun
+from ashore.real.plan import Bridge, Deployment, parts_of, plan_json, process_plan, robot_names
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -22,14 +22,14 @@ LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 def test_the_plan_is_the_golden_one() -> None:
     golden = json.loads((Path(__file__).parent / "plan.json").read_text())
-    given = json.loads(plan_json(process_plan("policy.ashore", "twin/panda", "arm_mild", 3, "loopback", 7)))
+    given = json.loads(plan_json(process_plan(Deployment("policy.ashore", "twin/panda", "arm_mild", 3, "loopback", 7))))
     assert given.pop("python") == sys.executable
     assert given == golden
 
 
 def test_every_robot_has_a_plan_whose_modules_exist() -> None:
     for robot in robot_names():
-        for process in process_plan("policy.ashore", robot, "any.yaml"):
+        for process in process_plan(Deployment("policy.ashore", robot, "any.yaml")):
             path = ROOT.joinpath(*process.module.split(".")[1:]).with_suffix(".py")
             assert path.is_file()
             assert process.command()[1:3] == ["-m", process.module]
@@ -38,21 +38,23 @@ def test_every_robot_has_a_plan_whose_modules_exist() -> None:
 def test_an_unknown_robot_is_refused_with_the_valid_ones() -> None:
     text = "no robot 'twin/pandas'. Valid: 'twin/crazyflie', 'twin/panda', .*'fr3'.* Did you mean 'twin/panda'?"
     with pytest.raises(UnknownName, match=text):
-        process_plan("policy.ashore", "twin/pandas")
+        process_plan(Deployment("policy.ashore", "twin/pandas"))
 
 
 def test_a_twin_stands_behind_the_topics_of_ones_own_mapping(tmp_path: Path) -> None:
     path = tmp_path / "cell.yaml"
     path.write_text((ROOT / "real/robots/ur5e_driver.yaml").read_text())
-    plan = process_plan("policy.ashore", f"twin/{path}", "arm_mild")
+    plan = process_plan(Deployment("policy.ashore", f"twin/{path}", "arm_mild"))
     assert {process.namespace for process in plan} == {"ur5e"}
     assert all(process.args[2:6] == ("--mapping", str(path), "--namespace", "ur5e") for process in plan)
     with pytest.raises(UnreadableFile, match=r"none\.yaml"):
-        process_plan("policy.ashore", "twin/none.yaml")
+        process_plan(Deployment("policy.ashore", "twin/none.yaml"))
 
 
 def test_on_a_robot_nothing_is_activated_without_a_person_and_a_bridge_speaks_to_vehicles() -> None:
-    plan = process_plan("policy.ashore", "mavlink", bridge=Bridge("udpin:127.0.0.1:14540", 0.4), deadman_s=1.0)
+    plan = process_plan(
+        Deployment("policy.ashore", "mavlink", bridge=Bridge("udpin:127.0.0.1:14540", 0.4), deadman_s=1.0)
+    )
     assert [process.name for process in plan] == ["bridge", "policy", "guard"]
     assert not any(process.activates for process in plan)
     assert plan[0].args[-4:] == ("--address", "udpin:127.0.0.1:14540", "--hover-thrust", "0.4")
@@ -60,7 +62,7 @@ def test_on_a_robot_nothing_is_activated_without_a_person_and_a_bridge_speaks_to
 
 
 def test_without_a_domain_the_callers_environment_decides() -> None:
-    env = process_plan("policy.ashore", "twin/panda", "arm_mild", network="ambient")[0].env
+    env = process_plan(Deployment("policy.ashore", "twin/panda", "arm_mild", network="ambient"))[0].env
     assert "ROS_DOMAIN_ID" not in env and "FASTDDS_BUILTIN_TRANSPORTS" not in env
 
 
@@ -77,10 +79,8 @@ def test_the_launch_files_offer_what_the_plan_takes() -> None:
     tables = [node for node in base.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
     options = next(ast.literal_eval(table.value) for table in tables if table.targets[0].id == "OPTIONS")
     taken = {"cameras": "camera"}
-    parameters = {
-        taken.get(name, name) for name in (*inspect.signature(process_plan).parameters, *Options.__annotations__)
-    }
-    assert set(options) == {*(parameters - {"domain_id", "asked"}), "hover_thrust", "only"} and all(options.values())
+    asked = {taken.get(field.name, field.name) for field in dataclasses.fields(Deployment)}
+    assert set(options) == {*(asked - {"domain_id"}), "hover_thrust", "only"} and all(options.values())
     assert {field.name for field in dataclasses.fields(Plan)} == {*options, "json"}
 
 
@@ -105,7 +105,7 @@ def test_the_launch_files_are_there_and_travel_with_the_package() -> None:
 
 def test_cameras_and_a_recorder_stop_nobody_by_their_end() -> None:
     wrist = CameraSpec("wrist", "/dev/video0")
-    plan = process_plan("policy.ashore", "fr3", cameras=[wrist], record="out/seen")
+    plan = process_plan(Deployment("policy.ashore", "fr3", cameras=[wrist], record="out/seen"))
     assert [process.name for process in plan] == ["camera_wrist", "policy", "guard", "recorder"]
     looking_on = [plan[0], plan[3]]
     assert all(process.on_exit == "ignore" and process.activates for process in looking_on)
@@ -114,20 +114,40 @@ def test_cameras_and_a_recorder_stop_nobody_by_their_end() -> None:
 
 
 def test_parts_a_namespace_parameters_and_remappings_are_the_callers(tmp_path: Path) -> None:
+    params = tmp_path / "cell.yaml"
+    params.write_text("/**: {ros__parameters: {}}")
     plan = process_plan(
-        "policy.ashore",
-        "twin/panda",
-        namespace="lab/arm",
-        params=tmp_path / "cell.yaml",
-        remap=("joint_states:=/arm/joint_states",),
+        Deployment(
+            "policy.ashore",
+            "twin/panda",
+            namespace="lab/arm",
+            params=params,
+            remap=("joint_states:=/arm/joint_states",),
+        )
     )
     plan = parts_of(plan, ("twin", "guard"))
     assert [(process.name, process.namespace) for process in plan] == [("twin", "lab/arm"), ("guard", "lab/arm")]
     for process in plan:
-        tail = ["--ros-args", "-r", "joint_states:=/arm/joint_states", "--params-file", str(tmp_path / "cell.yaml")]
+        tail = ["--ros-args", "-r", "joint_states:=/arm/joint_states", "--params-file", str(params)]
         assert process.command()[-5:] == tail
     with pytest.raises(UnknownName, match=r"no part of a deployment 'guards'.*Did you mean 'guard'"):
         parts_of(plan, ("guards",))
     for parts, robot in ((("recorder",), "twin/panda"), (("twin",), "panda"), (("camera",), "panda")):
         with pytest.raises(NothingToRun, match=f"nothing to run for '{parts[0]}'"):
-            parts_of(process_plan("policy.ashore", robot), parts)
+            parts_of(process_plan(Deployment("policy.ashore", robot)), parts)
+
+
+@pytest.mark.parametrize(
+    ("asked", "fault", "told"),
+    [
+        ({"namespace": "my cell"}, InvalidNamespace, "'my cell' is no ROS namespace"),
+        ({"remap": ("joint_states",)}, InvalidRemapping, "'joint_states' is no remapping"),
+        ({"remap": ("joint states:=q",)}, InvalidRemapping, "is no remapping"),
+        ({"params": "none.yaml"}, UnreadableFile, r"none\.yaml"),
+    ],
+)
+def test_what_ros_would_not_take_is_refused_before_a_process_starts(
+    asked: dict[str, Any], fault: type[Exception], told: str
+) -> None:
+    with pytest.raises(fault, match=told):
+        process_plan(Deployment("policy.ashore", **asked))

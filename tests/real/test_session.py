@@ -23,7 +23,7 @@ from ashore.real.conductor import Conductor
 from ashore.real.errors import ProcessEnded, RobotTaken, TransitionRefused
 from ashore.real.mapping import RobotMapping
 from ashore.real.network import applied, environment, own_domain, own_robot
-from ashore.real.plan import process_plan
+from ashore.real.plan import Deployment, process_plan
 from ashore.real.session import SessionConfig, hold_session
 from ashore.real.supervision import Supervision
 from benchmarks.linear_bundles import circling_arm
@@ -39,7 +39,7 @@ def circling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def robot(circling_bundle: Path, tmp_path: Path) -> Iterator[tuple[int, Conductor]]:
     """An arm in its own process: its domain, and a node to look at it with."""
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(circling_bundle, "twin/panda", None, 0, "loopback", domain_id)[:1]
+        plan = process_plan(Deployment(circling_bundle, "twin/panda", None, 0, "loopback", domain_id))[:1]
         with (
             Supervision(plan, tmp_path / "robot") as supervision,
             Conductor("panda", domain_id, supervision) as conductor,

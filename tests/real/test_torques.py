@@ -17,7 +17,7 @@ from ashore.real.errors import TransitionRefused
 from ashore.real.mapping import ROBOTS_DIR
 from ashore.real.messages import message_class
 from ashore.real.network import applied, environment, own_domain
-from ashore.real.plan import parts_of, process_plan
+from ashore.real.plan import Deployment, parts_of, process_plan
 from ashore.real.station import Station
 from ashore.real.supervision import Supervision
 from benchmarks.linear_bundles import circling_arm
@@ -52,7 +52,7 @@ def test_a_torque_beyond_the_limit_stops_the_arm(circling_bundle: Path, measurin
     names = yaml.safe_load(measuring.read_text())["observations"]["torques"]["features"]["joint_torque_n_m"]["names"]
     torques_n_m, ended = [1.0] * len(names), threading.Event()
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(circling_bundle, "twin/panda", domain_id=domain_id)
+        plan = process_plan(Deployment(circling_bundle, "twin/panda", domain_id=domain_id))
         args = tuple(
             str(measuring) if word == "panda" and before == "--mapping" else word
             for before, word in zip(("", *plan[-1].args), plan[-1].args, strict=False)
@@ -97,7 +97,7 @@ def test_a_twin_that_measures_no_torques_refuses_a_mapping_of_them(
     circling_bundle: Path, measuring: Path, tmp_path: Path
 ) -> None:
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(circling_bundle, f"twin/{measuring}", domain_id=domain_id)
+        plan = process_plan(Deployment(circling_bundle, f"twin/{measuring}", domain_id=domain_id))
         plan = parts_of(plan, ("twin",))
         with (
             Supervision(plan, tmp_path / "logs") as supervision,
