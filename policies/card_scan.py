@@ -75,6 +75,11 @@ def _reference_faults(card: RobotCard, widths: Mapping[str, int]) -> list[str]:
             for name, row in bounds.items()
             if len(row) != widths.get(name, 0)
         ]
+    for name, row in card.limits.measured_high.items():
+        if name in widths:
+            faults.append(f"measured_high.{name}: it is an observation; bound it by observed_low and observed_high")
+        if len(row) > MAX_WIDTH:
+            faults.append(f"measured_high.{name}: {len(row)} elements; at most {MAX_WIDTH}")
     return faults
 
 

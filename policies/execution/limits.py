@@ -122,7 +122,7 @@ def limit_faults(card: RobotCard) -> list[str]:
     found += [
         f"measured_high.{name}: expected positive, finite numbers"
         for name, row in limits.measured_high.items()
-        if not np.all((np.asarray(row) > 0) & (np.asarray(row) < np.inf))
+        if not row or not all(isinstance(value, int | float) and 0 < value < np.inf for value in row)
     ]
     if not 0 < limits.timeout_s < np.inf:
         found.append(f"timeout_s: {limits.timeout_s}; must be positive and finite")

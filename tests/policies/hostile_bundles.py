@@ -428,6 +428,17 @@ DOCUMENTS: dict[str, tuple[str, Write]] = {
     "limits_lead_of_text": ("robot.json", document("robot.json", limit(lead_of="abc", max_lead=[1.0] * 3))),
     "limits_bounds_on_nothing": ("observed_low", document("robot.json", limit(observed_low={"none": [0.0]}))),
     "limits_bounds_too_short": ("observed_high", document("robot.json", limit(observed_high={"pos_world_m": [0.0]}))),
+    "limits_measured_ragged": ("measured_high", document("robot.json", limit(measured_high={"q": [[1], [1, 2]]}))),
+    "limits_measured_nothing": ("measured_high", document("robot.json", limit(measured_high={"q": []}))),
+    "limits_measured_nan": ("robot.json", document("robot.json", limit(measured_high={"q": [float("nan")]}))),
+    "limits_measured_negative": ("measured_high", document("robot.json", limit(measured_high={"q": [-1.0]}))),
+    "limits_measured_text": ("measured_high", document("robot.json", limit(measured_high={"q": "1"}))),
+    "limits_measured_number": ("robot.json", document("robot.json", limit(measured_high={"q": 1.0}))),
+    "limits_measured_as_list": ("robot.json", document("robot.json", limit(measured_high=[1.0]))),
+    "limits_measured_is_observed": (
+        "measured_high",
+        document("robot.json", limit(measured_high={"pos_world_m": [1.0]})),
+    ),
     "limits_bounds_as_list": ("robot.json", document("robot.json", limit(observed_low=[1]))),
     "limits_other_than_the_cards": (
         "limits.json",
