@@ -17,6 +17,8 @@ from ashore.datasets.errors import DamagedFile, InvalidSample
 from ashore.datasets.features import ImageFeature
 
 Array = NDArray[Any]
+START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""Markers of a JPEG's frame header, one a coding process."""
 PNG_LEVEL = 1
 """zlib level: higher ones take several times as long for a few per cent. Likewise one filter for all rows, the row
 above: trying all five on each row, as OpenCV does by default, takes 2.5 times as long on small pictures."""
@@ -69,12 +71,36 @@ def decode(feature: ImageFeature, data: bytes | memoryview, where: Path | str = 
 
 
 def _require_size(feature: ImageFeature, data: bytes | memoryview, where: Path | str) -> None:
-    """Refuse a PNG whose header tells another size, before its pixels take memory (a decompression bomb)."""
-    if feature.codec != "png":
-        return
-    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if bytes(data[:8]) != b"\x89PNG\r\n\x1a\n" or (height, width) != feature.shape[:2]:
-        raise DamagedFile(where, f"a frame of {feature.name} is no PNG of {feature.shape[:2]}")
+    """Refuse another codec than the feature's, and a header that tells another size, before pixels take memory.
+
+    OpenCV decodes whatever the bytes begin like: a small PNG of a billion pixels would do for a JPEG.
+    """
+    size = _png_size(data) if feature.codec == "png" else _jpeg_size(data)
+    if size != feature.shape[:2]:
+        raise DamagedFile(where, f"a frame of {feature.name} is no {feature.codec.upper()} of {feature.shape[:2]}")
+
+
+def _png_size(data: bytes | memoryview) -> tuple[int, int] | None:
+    """Height and width in the header of a PNG; None where it is none."""
+    if bytes(data[:8]) != b"\x89PNG\r\n\x1a\n":
+        return None
+    return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+
+
+def _jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
+    """Height and width in the frame header of a JPEG (ITU-T T.81, B.2.2); None where there is none."""
+    if bytes(data[:2]) != b"\xff\xd8":
+        return None
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in START_OF_FRAME:
+            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
+        if marker == 0xFF:  # A fill byte.
+            at += 1
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ashore.datasets.contract import Contract
 from ashore.datasets.durable import sha256_hex
 from ashore.datasets.errors import InvalidSample, RecordingEnded
 from ashore.real.cameras import TYPE, CameraSpec
+from ashore.real.errors import InvalidMessage
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.nodes.link import Link
 from ashore.real.nodes.travel import Travel
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 MOST_PICTURES = 256
 """That wait to be written; what comes beyond that is lost, and counted."""
+MOST_BYTES = 65_536
+"""Of a picture, beyond a byte a channel and pixel: a JPEG takes fewer."""
 MOST_EARLY = 32
 """Pictures of a camera that are kept from before an episode's first step."""
 FRESH_S, FRESH_PERIODS = 1.0, 3.0
@@ -125,7 +128,15 @@ class Recorder:
             self._step = None
 
     def take_picture(self, camera: CameraSpec, message: Any) -> None:
-        """Take in what a camera sent."""
+        """Take in what a camera sent.
+
+        Raises:
+            InvalidMessage: it is larger than any picture of this camera; what else is wrong with it is seen as it is
+                written, and counted.
+        """
+        most = MOST_BYTES + camera.feature.size
+        if len(message.data) > most:
+            raise InvalidMessage(repr(camera.topic), f"it holds {len(message.data)} bytes", f"at most {most}")
         now_s, name = time.monotonic(), camera.feature.name
         taken_s = self._travels.setdefault(name, Travel()).made_s(message, now_s)
         fresh_s = max(FRESH_S, FRESH_PERIODS / camera.hz)

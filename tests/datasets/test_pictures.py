@@ -79,6 +79,49 @@ def test_a_hostile_picture_is_refused_before_it_is_decoded() -> None:
             decode(RGB, data)
 
 
+JPEG = ImageFeature("wrist_rgb", (24, 32, 3), "wrist_optical", codec="jpeg", quality=95, optional=True, align=Align())
+PICTURE = encode(JPEG, np.arange(24 * 32 * 3, dtype=np.uint8).reshape(24, 32, 3))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode(replace(JPEG, codec="png", quality=None), np.zeros(JPEG.shape, np.uint8)),
+        encode(replace(JPEG, shape=(32, 24, 3)), np.zeros((32, 24, 3), np.uint8)),
+        PICTURE.replace(b"\x00\x18\x00\x20", b"\xff\xff\xff\xff"),
+        PICTURE[:20],
+        b"\xff\xd8" + b"\xff" * 100,
+        b"\xff\xd8\xff\xe0\x00\x00",
+        b"",
+    ],
+    ids=["png", "turned", "bomb", "cut", "fill", "segment_of_nothing", "nothing"],
+)
+def test_a_hostile_jpeg_is_refused_before_it_is_decoded_and_leaves_a_recording_whole(store_path, data) -> None:
+    with pytest.raises(DamagedFile, match="is no JPEG of"):
+        decode(JPEG, data)
+    contract = replace(CONTRACT, observations=(), images=(JPEG,))
+    action = {feature.name: np.zeros(feature.shape, feature.dtype) for feature in contract.actions}
+    with EpisodeStore.create(store_path, contract) as store, store.begin(META) as writer:
+        writer.add_sample("wrist_rgb", PICTURE, -0.01, 0.0)
+        writer.add({}, action, 0.0)
+        with pytest.raises(InvalidSample, match="wrist_rgb: .* is no JPEG of"):
+            writer.add_sample("wrist_rgb", data, 0.01, 0.01)
+        writer.add_sample("wrist_rgb", PICTURE, 0.02, 0.02)
+        writer.add({}, action, 0.1)
+        writer.commit()
+    kept = EpisodeStore.open(store_path, readonly=True).read(0).streams["wrist_rgb"].values
+    assert [bytes(kept.encoded(entry)) for entry in range(len(kept))] == [PICTURE, PICTURE]
+
+
+@given(at=st.integers(0, len(PICTURE) - 1), byte=st.integers(0, 255), end=st.integers(0, len(PICTURE)))
+def test_a_flipped_or_cut_jpeg_is_a_picture_of_its_size_or_refused(at, byte, end) -> None:
+    for data in (PICTURE[:at] + bytes([byte]) + PICTURE[at + 1 :], PICTURE[:end]):
+        try:
+            assert decode(JPEG, data).shape == JPEG.shape
+        except DamagedFile:
+            continue
+
+
 @pytest.mark.parametrize("depth", [True, False])
 def test_pictures_and_streams_are_stored_bit_for_bit(store, depth) -> None:
     written = make_episode(depth=depth)
