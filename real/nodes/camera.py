@@ -17,6 +17,8 @@ from ashore.real.nodes.base import Work, run_node
 from ashore.real.nodes.link import Link
 from ashore.real.nodes.worker import Worker
 
+PATIENCE_S = 3.0
+"""How long a driver that hangs is waited for."""
 AGAIN_S = 1.0
 """How long after a failure a camera is opened again."""
 GONE_S = 1.0
@@ -31,7 +33,7 @@ class CameraWork(Work):
     def __init__(self, spec: CameraSpec) -> None:
         self._spec = spec
         self._camera: Camera | None = None
-        self._worker = Worker("camera", self._run)
+        self._worker = Worker("camera", self._run, PATIENCE_S)
         self._taken_s: deque[float] = deque(maxlen=50)
         """When the newest pictures were taken."""
         self._brightness = 0.0
@@ -53,8 +55,9 @@ class CameraWork(Work):
         self._worker.start()
 
     def deactivate(self) -> None:
-        """Stop publishing; the camera stays open."""
-        self._worker.stop()
+        """Stop publishing; the camera stays open, unless its driver hangs: then it is opened anew."""
+        if not self._worker.stop():
+            self._camera = None
 
     def health(self) -> Health:
         """Say whether pictures come, how often, and whether there is anything to be seen in them."""
@@ -72,15 +75,18 @@ class CameraWork(Work):
 
     def _run(self, ended: threading.Event) -> None:
         while not ended.is_set():
-            frame = self._camera.read() if self._camera is not None else None
+            camera = self._camera
+            frame = camera.read() if camera is not None else None
             stamp = self._link.stamp()
-            if frame is None or self._camera is None:
+            if ended.is_set():
+                return
+            if frame is None or camera is None:
                 self._open_again(ended)
                 continue
             message = message_class(TYPE)(format="jpeg")
             message.header.stamp, message.header.frame_id = stamp, self._spec.feature.frame
             # An array is handed over as it is; of bytes, rclpy looks at each one.
-            message.data = array.array("B", self._camera.encode(frame))
+            message.data = array.array("B", camera.encode(frame))
             self._publish(message)
             self._brightness = float(frame[::8, ::8].mean())
             self._taken_s.append(time.monotonic())

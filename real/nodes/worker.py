@@ -3,15 +3,20 @@
 import threading
 from collections.abc import Callable
 
-PATIENCE_S = 3.0
-
 
 class Worker:
     """Runs a function on a thread until it is told to stop."""
 
-    def __init__(self, name: str, run: Callable[[threading.Event], None]) -> None:
-        """Take what runs; it must return soon after the event is set."""
-        self._name, self._run = name, run
+    def __init__(self, name: str, run: Callable[[threading.Event], None], patience_s: float | None = None) -> None:
+        """Take what runs.
+
+        Args:
+            name: of the thread.
+            run: returns soon after the event is set.
+            patience_s: how long its end is waited for where it may hang, as in a camera's driver; None for ever, as
+                where it writes what must be whole.
+        """
+        self._name, self._run, self._patience_s = name, run, patience_s
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -27,12 +32,11 @@ class Worker:
         self._thread = threading.Thread(target=self._run, args=(self._ended,), name=self._name, daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End, and wait for the end, PATIENCE_S at most; may be called when already stopped.
-
-        A thread that hangs, in a camera's driver say, ends with its process at the latest.
-        """
+    def stop(self) -> bool:
+        """End, and wait for the end; may be called when already stopped. False where it hangs and is left behind."""
         self._ended.set()
-        if self._thread is not None:
-            self._thread.join(PATIENCE_S)
-            self._thread = None
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return True
+        thread.join(self._patience_s)
+        return not thread.is_alive()

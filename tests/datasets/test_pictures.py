@@ -104,7 +104,7 @@ def test_a_hostile_jpeg_is_refused_before_it_is_decoded_and_leaves_a_recording_w
     with EpisodeStore.create(store_path, contract) as store, store.begin(META) as writer:
         writer.add_sample("wrist_rgb", PICTURE, -0.01, 0.0)
         writer.add({}, action, 0.0)
-        with pytest.raises(InvalidSample, match="wrist_rgb: .* is no JPEG of"):
+        with pytest.raises(InvalidSample, match=r"wrist_rgb: .* is no JPEG of"):
             writer.add_sample("wrist_rgb", data, 0.01, 0.01)
         writer.add_sample("wrist_rgb", PICTURE, 0.02, 0.02)
         writer.add({}, action, 0.1)

@@ -82,6 +82,29 @@ def test_a_camera_or_a_recorder_that_dies_stops_nobody_else(watched: Graph, tmp_
     assert len(EpisodeStore.open(tmp_path / "seen", readonly=True).read(0).time_s) > 10
 
 
+def test_a_camera_and_a_recorder_that_stand_still_stop_nobody_else(watched: Graph, tmp_path: Path) -> None:
+    assert not watched.station.mark("begin")
+    time.sleep(0.5)
+    frozen = [watched.supervision.pids[name] for name in ("camera_wrist", "recorder")]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    assert all(still_follows(watched) for _ in range(4))
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    assert until(lambda: says(watched, "recorder") == "recording")
+    assert not watched.station.mark("success")
+    assert until(lambda: len(EpisodeStore.open(tmp_path / "seen", readonly=True)) == 1)
+
+
+def test_a_verdict_outlives_the_end_of_the_recorder(watched: Graph, tmp_path: Path) -> None:
+    assert not watched.station.mark("begin")
+    time.sleep(0.5)
+    assert not watched.station.mark("success")
+    os.kill(watched.supervision.pids["recorder"], signal.SIGTERM)
+    assert until(lambda: len(EpisodeStore.open(tmp_path / "seen", readonly=True)) == 1)
+    assert EpisodeStore.open(tmp_path / "seen", readonly=True).read(0).meta.success is True
+
+
 def test_a_camera_that_is_gone_is_told_and_comes_back(marked_bundle: Path, film: CameraSpec, tmp_path: Path) -> None:
     short = tmp_path / "short.avi"
     short.write_bytes(Path(film.device).read_bytes())
