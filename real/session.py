@@ -182,15 +182,19 @@ class _Session:
             for node in reversed(self._nodes):
                 self._conductor.transition(node, "deactivate")
         except BaseException:  # A process is gone, or Ctrl-C: what was recorded stays.
-            with undisturbed():
-                self._writing.stop()
-                self._recorder.abandon()
+            self._abandon()
             raise
         self._writing.stop()
         outcome: dict[str, Any] = {"success": success, "truncated": success is None, "metrics": {}}
         self._recorder.end(outcome)
         told = {True: "succeeded", False: "failed", None: "without a verdict"}[success]
         self._say(f"inactive after {time.monotonic() - self._began_s:.1f} s: {told}")
+
+    def _abandon(self) -> None:
+        """End the recording without a verdict; a second Ctrl-C does not cut that short."""
+        with undisturbed():
+            self._writing.stop()
+            self._recorder.abandon()
 
     def _cameras(self) -> list[tuple[str, Health]]:
         return [(name, health) for name, health in self._station.health().items() if f"/{CAMERA}_" in name]
@@ -212,14 +216,11 @@ class _Session:
         except TransitionRefused as refusal:
             for node in reversed(started):
                 self._conductor.transition(node, "deactivate")
-            self._writing.stop()
-            self._recorder.abandon()
+            self._abandon()
             self._say(f"not active: {refusal}")
             return
         except BaseException:
-            with undisturbed():
-                self._writing.stop()
-                self._recorder.abandon()
+            self._abandon()
             raise
         self._is_active, self._began_s = True, time.monotonic()
         self._say("active")

@@ -24,6 +24,7 @@ from ashore.real.drivers.camera import Camera
 from ashore.real.errors import NoCamera
 from benchmarks.fault_graph import Graph, Watching
 from benchmarks.faults import follower
+from benchmarks.linear_bundles import circling_arm
 
 
 @pytest.fixture
@@ -131,24 +132,32 @@ def test_a_camera_that_is_not_as_told_is_refused(
         Camera(CameraSpec("wrist", path, *size))
 
 
-DISK = """
+FILL = """
 import sys, time
 from pathlib import Path
-from benchmarks.fault_graph import Graph, Watching
-from benchmarks.faults import follower
 
 bundle, disk, logs = (Path(word) for word in sys.argv[1:4])
-with Graph(bundle, "crazyflie", logs, watching=Watching((), disk / "seen")) as graph:
-    graph.start()
-    graph.station.mark("begin")
-    time.sleep(0.5)
-    (disk / "ballast").write_bytes(b"")
+
+
+def fill():
     with (disk / "ballast").open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(bytes(4096))
         except OSError:
             pass
+
+
+"""
+NODE = """
+from benchmarks.fault_graph import Graph, Watching
+from benchmarks.faults import follower
+
+with Graph(bundle, "crazyflie", logs, watching=Watching((), disk / "seen")) as graph:
+    graph.start()
+    graph.station.mark("begin")
+    time.sleep(0.5)
+    fill()
     until_s = time.monotonic() + 20
     told = ""
     while "not recording" not in told and time.monotonic() < until_s:
@@ -157,21 +166,78 @@ with Graph(bundle, "crazyflie", logs, watching=Watching((), disk / "seen")) as g
     graph.judge.heard.clear()
     time.sleep(0.5)
     followed = graph.judge.followed(follower("crazyflie", graph.judge))
+    (disk / "ballast").unlink()
+    again = [graph.station.mark("begin"), time.sleep(1.0), graph.station.mark("success"), time.sleep(1.0)]
 print(told)
-print(len(followed) > 10 and sum(each for _, each in followed) > len(followed) / 2)
+print(len(followed) > 10 and sum(each for _, each in followed) > len(followed) / 2, again)
+"""
+SESSION = """
+from ashore.real.conductor import Conductor
+from ashore.real.errors import TransitionRefused
+from ashore.real.mapping import RobotMapping
+from ashore.real.network import applied, environment, own_domain
+from ashore.real.plan import Deployment, parts_of, process_plan
+from ashore.real.session import SessionConfig, hold_session
+from ashore.real.supervision import Supervision
+
+said, heard = [], []
+
+
+def keys():
+    until_s = time.monotonic() + 30
+    while "active" not in said and time.monotonic() < until_s:
+        time.sleep(0.5)
+        yield "a"
+    time.sleep(1.0)
+    fill()
+    until_s = time.monotonic() + 20
+    while time.monotonic() < until_s:
+        time.sleep(0.05)
+        yield ""
+
+
+with own_domain() as domain_id, applied(environment("loopback", domain_id)):
+    twin = parts_of(process_plan(Deployment(bundle, "twin/panda", domain_id=domain_id)), ("twin",))
+    with Supervision(twin, logs / "robot") as robot, Conductor("panda", domain_id, robot) as conductor:
+        conductor.transition("twin", "configure")
+        conductor.transition("twin", "activate")
+        channel = RobotMapping.named("panda").commands[0]
+        conductor.link.subscribe(channel.topic, channel.type, "order", lambda message: heard.append(time.monotonic()))
+        config = SessionConfig(
+            bundle, "panda", domain_id, record=disk / "seen", despite_evidence=True, log_dir=logs / "session"
+        )
+        try:
+            hold_session(config, keys(), said.append)
+            print("the session ended as if nothing were")
+        except Exception as fault:
+            print(type(fault).__name__, str(fault).replace(chr(10), " "))
+        ended_s = time.monotonic()
+        time.sleep(1.0)
+print("active" in said and heard[-1] < ended_s)
 """
 
 
-def test_a_full_disk_ends_the_recording_and_nothing_else(marked_bundle: Path, tmp_path: Path) -> None:
+def in_a_small_disk(script: str, bundle: Path, tmp_path: Path) -> list[str]:
+    """Run a script whose disk has 400 kB; gives the lines that it printed."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = 'mount -t tmpfs -o size=400k tmpfs "$3" && exec "$0" -c "$1" "$2" "$3" "$4"'
-    words = [sys.executable, DISK, str(marked_bundle), str(disk), str(tmp_path / "logs")]
+    words = [sys.executable, FILL + script, str(bundle), str(disk), str(tmp_path / "logs")]
     asked = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, *words]
     done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode and ("unshare" in done.stderr or "mount" in done.stderr):
         pytest.skip(f"no file system of its own for a process here: {done.stderr.strip()[-200:]}")
     assert done.returncode == 0, done.stderr[-2000:]
-    told, goes_on = done.stdout.splitlines()[-2:]
+    return done.stdout.splitlines()
+
+
+def test_a_full_disk_ends_the_recording_and_nothing_else(marked_bundle: Path, tmp_path: Path) -> None:
+    told, goes_on = in_a_small_disk(NODE, marked_bundle, tmp_path)[-2:]
     assert "not recording" in told and "Free some space" in told
-    assert goes_on == "True"
+    assert goes_on == "True ['', None, '', None]", "and the next mark records again"
+
+
+def test_a_full_disk_ends_a_session_with_the_robot_inactive(tmp_path: Path) -> None:
+    told, is_silent = in_a_small_disk(SESSION, circling_arm(tmp_path / "circling.ashore"), tmp_path)[-2:]
+    assert told.startswith("StorageFailed") and "Free some space" in told
+    assert is_silent == "True"
