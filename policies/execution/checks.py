@@ -13,24 +13,24 @@ Array = NDArray[Any]
 
 
 class Observed:
-    """What a card demands of observations, as arrays: everything finite, and some of it within bounds."""
+    """What a card demands of the observations of N robots: everything finite, and some of it within bounds."""
 
-    def __init__(self, limits: CommandLimits) -> None:
+    def __init__(self, limits: CommandLimits, n: int) -> None:
+        self._n = n
         self._measured_high = {name: np.asarray(row, np.float64) for name, row in limits.measured_high.items()}
         low, high = limits.observed_low, limits.observed_high
         self._widths = {name: len(low.get(name, high.get(name, ()))) for name in sorted({*low, *high})}
-        self._low, self._high = (
-            np.concatenate([np.zeros(0), *(_row(side, name, width, free) for name, width in self._widths.items())])
-            for side, free in ((low, -np.inf), (high, np.inf))
-        )
+        rows = ((low, -np.inf), (high, np.inf))
+        self._low, self._high = (np.tile(_bounds(side, self._widths, free), (n, 1)) for side, free in rows)
 
-    def judge(self, observed: Mapping[str, Array], n: int) -> tuple[Array, Array]:
+    def judge(self, observed: Mapping[str, Array]) -> tuple[Array, Array]:
         """Find robots with an observation that holds NaN or infinity (N,), and those with one out of bounds (N,).
 
         Raises:
             InvalidCommand: a bounded observation has another width than its bounds.
         """
-        parts = [np.reshape(observed[name], (n, -1)) for name in self._widths]
+        n, widths = self._n, self._widths
+        parts = [np.asarray(observed[name]).reshape(n, -1) for name in widths]
         wrong = [
             f"observation {name}: {part.shape[1]} values, {width} bounds"
             for (name, width), part in zip(self._widths.items(), parts, strict=True)
@@ -38,18 +38,20 @@ class Observed:
         ]
         if wrong:
             raise InvalidCommand(wrong)
-        others = [np.reshape(value, (n, -1)) for name, value in observed.items() if name not in self._widths]
-        values = np.concatenate([np.zeros((n, 0)), *parts, *others], axis=1)
-        bounded = values[:, : len(self._low)]
-        outside = ((bounded < self._low) | (bounded > self._high)).any(1)
+        parts += [np.asarray(value).reshape(n, -1) for name, value in observed.items() if name not in widths]
+        values = np.concatenate(parts, axis=1) if parts else np.zeros((n, 0))
+        bounded = values[:, : self._low.shape[1]]
+        outside = np.logical_or.reduce((bounded < self._low) | (bounded > self._high), axis=1)
         for name, high in self._measured_high.items():
             if name in observed:
                 outside = outside | (np.abs(np.reshape(observed[name], (n, len(high)))) > high).any(1)
-        return np.logical_not(np.isfinite(values).all(1)), np.asarray(outside)
+        return np.logical_not(np.logical_and.reduce(np.isfinite(values), axis=1)), np.asarray(outside)
 
 
-def _row(bounds: Mapping[str, tuple[float, ...]], name: str, width: int, otherwise: float) -> Array:
-    return np.asarray(bounds.get(name, (otherwise,) * width), np.float64)
+def _bounds(bounds: Mapping[str, tuple[float, ...]], widths: Mapping[str, int], otherwise: float) -> Array:
+    """Join bounds in the order of widths."""
+    rows = [bounds.get(name, (otherwise,) * width) for name, width in widths.items()]
+    return np.array([value for row in rows for value in row], np.float64)
 
 
 def absent(names: set[str], observed: Mapping[str, Array], n: int) -> list[str]:

@@ -21,8 +21,9 @@ LATCHES = ("operator_stop", "operator_gone", "two_commanders")
 """Stops that are told to the guard, and held until reset."""
 STOPS = ("command_not_finite", "stale", "observed_not_finite", "observed_out_of_bounds", *LATCHES)
 """Reasons that replace the command by the robot's stop."""
-LIMITS = ("lead", "motion", "position", "space")
-"""Reasons that only shorten the command."""
+LIMITS = ("lead", "position", "space", "motion")
+"""Reasons that only shorten the command; the last one only smooths it."""
+REASONS = (*STOPS, *LIMITS)
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class Verdict:
     command: Array
     """(N, Dc) float64, finite and within limits."""
     intervened: Array
-    """(N,) whether it was not let pass: stopped, or shortened by a limit other than "motion", which only smooths."""
+    """(N,) whether it was not let pass: stopped, or shortened by a limit other than "motion"."""
     stopped: Array
     """(N,) whether the robot's stop took the command's place."""
     reasons: tuple[tuple[str, Array], ...]
-    """(name, (N,) bool) for every name of STOPS and LIMITS, in that order."""
+    """(name, (N,) bool) for every name of REASONS, in that order."""
 
 
 class Guard:
@@ -63,13 +64,13 @@ class Guard:
             UnknownName: the card names an interface that does not exist.
         """
         self._card = card
-        self._box = Box(card)
-        self._observed = Observed(card.limits)
+        self._box = Box(card, n)
+        self._observed = Observed(card.limits, n)
         self._interface = make_interface(card.interface)
         self._needed = {*self._box.names, *card.limits.observed_low, *card.limits.observed_high}
         self._motion = Motion(bounds_of(card, speed), n, 1.0 / card.command_hz, ArmSpace(card) if card.space else None)
-        self._is_latched = np.zeros(n, bool)
-        self._told = {name: np.zeros(n, bool) for name in LATCHES}
+        self._latched = np.zeros((1 + len(LATCHES), n), bool)
+        """Rows: observed out of bounds, then LATCHES."""
 
     def latch(self, name: str, ids: Array) -> None:
         """Stop the robots ids (K,) from now until reset, for one of LATCHES.
@@ -77,16 +78,14 @@ class Guard:
         Raises:
             UnknownName: there is no such reason.
         """
-        if name not in self._told:
+        if name not in LATCHES:
             raise UnknownName("reason to stop", name, LATCHES)
-        self._told[name][ids] = True
+        self._latched[1 + LATCHES.index(name), ids] = True
 
     def reset(self, ids: Array) -> None:
         """Forget the last commands of the robots ids (K,), and release their latches."""
         self._motion.reset(ids)
-        self._is_latched[ids] = False
-        for latched in self._told.values():
-            latched[ids] = False
+        self._latched[:, ids] = False
 
     def is_moving(self) -> Array:
         """Say which robots (N,) were last told set-points that are still on their way to rest."""
@@ -105,21 +104,19 @@ class Guard:
             InvalidCommand: a width or a number of robots is wrong, or an observation that the limits need is missing.
         """
         proposed = self._checked(command, observed, command_age_s)
-        n = len(proposed)
-        broken, outside = self._observed.judge(observed, n)
-        self._is_latched |= outside
-        finite = np.asarray(np.isfinite(proposed).all(1))
-        stale = np.logical_not(np.asarray(command_age_s, np.float64) <= self._card.limits.timeout_s)
-        told = (latched.copy() for latched in self._told.values())
-        stops: tuple[Array, ...] = (~finite, stale, broken, self._is_latched.copy(), *told)
-        stopped = np.logical_or.reduce(stops)
-        wanted = np.where(stopped[:, None], 0.0, proposed)
-        if stopped.any():
-            wanted[stopped] = self._stop(observed, n)[stopped]
-        sent, shortened = self._limit(wanted, stopped, observed, now_s)
-        reasons = tuple(zip((*STOPS, *LIMITS), (*stops, *shortened), strict=True))
-        intervened = np.logical_or.reduce([hit for name, hit in reasons if name != "motion"])
-        return Verdict(sent, intervened, stopped, reasons)
+        hits = np.empty((len(REASONS), len(proposed)), bool)
+        hits[0] = ~np.logical_and.reduce(np.isfinite(proposed), axis=1)
+        hits[1] = ~(np.asarray(command_age_s, np.float64) <= self._card.limits.timeout_s)
+        hits[2], outside = self._observed.judge(observed)
+        self._latched[0] |= outside
+        hits[3 : len(STOPS)] = self._latched
+        stopped = np.logical_or.reduce(hits[: len(STOPS)], axis=0)
+        led, wanted = self._box.led(observed), proposed
+        if np.count_nonzero(stopped):
+            wanted = np.where(stopped[:, None], self._stop(observed, led), proposed)
+        sent, hits[len(STOPS) :] = self._limit(wanted, stopped, led, now_s)
+        intervened = np.logical_or.reduce(hits[:-1], axis=0)
+        return Verdict(sent, intervened, stopped, tuple(zip(REASONS, hits, strict=True)))
 
     def _checked(self, command: Array, observed: Mapping[str, Array], command_age_s: Array) -> Array:
         proposed = np.asarray(command, np.float64)
@@ -132,27 +129,27 @@ class Guard:
             raise InvalidCommand(faults)
         return proposed
 
-    def _stop(self, observed: Mapping[str, Array], n: int) -> Array:
+    def _stop(self, observed: Mapping[str, Array], led: Array) -> Array:
         """Ask the robot's own stop (N, Dc); where even that is not finite, stay with the last command."""
-        last = self._rest(observed, n)
+        last = self._rest(led)
         with np.errstate(all="ignore"):  # The observations may be what is wrong.
             stop = np.asarray(self._interface.stop(observed, last), np.float64)
         return np.where(np.isfinite(stop).all(axis=1, keepdims=True), stop, last)
 
-    def _rest(self, observed: Mapping[str, Array], n: int) -> Array:
+    def _rest(self, led: Array) -> Array:
         """The last commands (N, Dc); before the first one what comes nearest to nothing: the measured value, or 0."""
-        led = self._box.led(observed, n)
-        start = np.clip(np.where(np.isfinite(led), led, 0.0), self._box.low, self._box.high)
+        start = within(np.where(np.isfinite(led), led, 0.0), self._box.low, self._box.high)
         return np.where(np.isfinite(self._motion.position), self._motion.position, start)
 
-    def _limit(
-        self, wanted: Array, stopped: Array, observed: Mapping[str, Array], now_s: float
-    ) -> tuple[Array, tuple[Array, ...]]:
-        """Bring finite commands (N, Dc) within the limits, and tell which limits shortened them, each (N,)."""
-        box = self._box
-        led = box.led(observed, len(wanted))
-        near = within(wanted, *box.near(led))
-        inside = within(near, box.low, box.high)
-        self._motion.start(np.where(np.isfinite(led), led, inside))
+    def _limit(self, wanted: Array, stopped: Array, led: Array, now_s: float) -> tuple[Array, tuple[Array, ...]]:
+        """Bring finite commands (N, Dc) within the limits, and tell which LIMITS shortened them, each (N,)."""
+        near = self._box.near(wanted, led)
+        inside = within(near, self._box.low, self._box.high)
+        self._motion.start(led, inside)
         sent, blocked = self._motion.step(inside, stopped, now_s)
-        return sent, ((near != wanted).any(1), (sent != inside).any(1), (inside != near).any(1), blocked)
+        return sent, (_differ(near, wanted), _differ(inside, near), blocked, _differ(sent, inside))
+
+
+def _differ(one: Array, other: Array) -> Array:
+    """Say which rows (N,) are not the same."""
+    return np.asarray(np.logical_or.reduce(one != other, axis=1))

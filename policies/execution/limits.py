@@ -15,10 +15,10 @@ Array = NDArray[Any]
 
 
 class Box:
-    """The interval that each command element may lie in at this moment."""
+    """The intervals that the command elements of N robots may lie in at this moment."""
 
-    def __init__(self, card: RobotCard) -> None:
-        """Check the card's limits and keep them.
+    def __init__(self, card: RobotCard, n: int) -> None:
+        """Check the card's limits and keep them, repeated for n robots.
 
         Raises:
             InvalidLimits: lists every fault.
@@ -27,31 +27,34 @@ class Box:
         if faults:
             raise InvalidLimits(card.name, faults)
         limits = card.limits
-        self.low = np.asarray(limits.low, np.float64)
-        self.high = np.asarray(limits.high, np.float64)
-        self.max_lead = _or_infinite(limits.max_lead)
+        rows = (np.asarray(limits.low, np.float64), np.asarray(limits.high, np.float64), _or_infinite(limits.max_lead))
+        self.low, self.high, self._max_lead = (np.tile(row, (n, 1)) for row in rows)
         self.names = sorted({source[0] for source in limits.lead_of if source is not None})
         self._led = [(name, *_columns(limits.lead_of, name)) for name in self.names]
 
-    def led(self, observed: Mapping[str, Array], n: int) -> Array:
-        """Gather the measured value that each command element drives (N, Dc); NaN where nothing is led."""
-        values = np.full((n, len(self.low)), np.nan)
+    def led(self, observed: Mapping[str, Array]) -> Array:
+        """Gather the measured value that each command element drives (N, Dc); NaN where nothing finite is led."""
+        values = np.full(self.low.shape, np.nan)
         for name, columns, elements in self._led:
-            values[:, columns] = np.reshape(observed[name], (n, -1))[:, elements]
+            values[:, columns] = np.asarray(observed[name]).reshape(len(values), -1)[:, elements]
+        values[np.isinf(values)] = np.nan
         return values
 
-    def near(self, led: Array) -> tuple[Array, Array]:
-        """Give the lowest and highest commands (N, Dc) within the lead limit; unbounded where nothing finite is led."""
-        is_led = np.isfinite(led) & np.isfinite(self.max_lead)
-        centre = np.where(is_led, led, 0.0)
-        lead = np.where(is_led, self.max_lead, np.inf)
-        return centre - lead, centre + lead
+    def near(self, wanted: Array, led: Array) -> Array:
+        """Bring wanted commands (N, Dc) within the lead limit, where anything is led."""
+        return np.asarray(np.fmin(np.fmax(wanted, led - self._max_lead), led + self._max_lead))
 
 
-def _columns(lead_of: Sequence[tuple[str, int] | None], name: str) -> tuple[list[int], list[int]]:
-    """Give the command elements that drive an observation, and which of its elements each one does."""
+def _columns(lead_of: Sequence[tuple[str, int] | None], name: str) -> tuple[Any, Any]:
+    """Give the command elements that drive an observation, and which of its elements each one does, as indices."""
     pairs = [(column, source[1]) for column, source in enumerate(lead_of) if source is not None and source[0] == name]
-    return [column for column, _ in pairs], [element for _, element in pairs]
+    return _index([column for column, _ in pairs]), _index([element for _, element in pairs])
+
+
+def _index(places: list[int]) -> slice | Array:
+    """Index places; those in a row as a slice, which is a tenth of the work."""
+    in_a_row = list(range(places[0], places[0] + len(places)))
+    return slice(places[0], places[0] + len(places)) if places == in_a_row else np.array(places)
 
 
 def bounds_of(card: RobotCard, speed: float = 1.0) -> Bounds:

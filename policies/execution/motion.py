@@ -19,6 +19,8 @@ MOST_PERIODS = 1000
 """Of a braking path that is followed; a longer one counts as leading anywhere, and is not taken."""
 TOGETHER = 32
 """Robots whose braking paths are looked at together: more would need much memory for little time."""
+ROUNDING = 1e-12
+"""Of the largest rate: what rounding may leave over."""
 EARLY = 0.5
 """How much before its time a period may begin, in periods: a loop's jitter, and no more than that."""
 
@@ -30,7 +32,7 @@ def within(values: Array, low: Array, high: Array) -> Array:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What set-points may do, in units a period; each (Dc,)."""
+    """What set-points may do, in units a period; each (Dc,), or repeated for what it is compared with."""
 
     low: Array
     high: Array
@@ -48,30 +50,54 @@ class Bounds:
         acceleration = np.minimum(max_acceleration * period_s**2, 2 * rate)
         return cls(low, high, rate, acceleration, np.minimum(max_jerk * period_s**3, 2 * acceleration))
 
+    def repeated(self, *counts: int) -> Self:
+        """Give the same bounds in the shape (*counts, Dc): arrays of one shape cost a third of those that broadcast."""
+        rows = (self.low, self.high, self.rate, self.acceleration, self.jerk)
+        return type(self)(*(np.tile(row, (*counts, 1)) for row in rows))
+
     def brakeable(self, rate: Array) -> Array:
         """Give the largest acceleration against a rate >= 0 that ends together with the rate.
 
         Taking x and then ramping it down by the jerk lasts m + 1 periods, m = x // jerk, and changes the rate by
         (m + 1) x - m (m + 1) jerk / 2; this is its inverse.
         """
-        m = np.floor((np.sqrt(1 + 8 * rate / self.jerk) - 1) / 2)
-        return np.asarray(rate / (m + 1) + self.jerk * m / 2)
+        m = np.floor(np.sqrt(rate * self._per_jerk + 0.25) - 0.5)
+        return np.asarray(rate / (m + 1) + self._half_jerk * m)
 
     def stoppable(self, distance: Array) -> Array:
         """Give about the rate from which one stops within a distance >= 0: v^2 / 2a + v (1/2 + a / 2j) = distance."""
-        lag, acceleration = self._lag, self.acceleration
-        return np.asarray(acceleration * (np.sqrt(lag * lag + 2 * distance / acceleration) - lag))
+        return np.asarray(np.sqrt(distance * self._gain + self._square) - self._root)
 
     @cached_property
     def _lag(self) -> Array:
         return np.asarray(0.5 + self.acceleration / (2 * self.jerk))
+
+    @cached_property
+    def _gain(self) -> Array:
+        return np.asarray(2 * self.acceleration)
+
+    @cached_property
+    def _square(self) -> Array:
+        return np.asarray((self._lag * self.acceleration) ** 2)
+
+    @cached_property
+    def _root(self) -> Array:
+        return np.asarray(np.sqrt(self._square))  # So that no distance is no rate, to the bit.
+
+    @cached_property
+    def _per_jerk(self) -> Array:
+        return np.asarray(2 / self.jerk)
+
+    @cached_property
+    def _half_jerk(self) -> Array:
+        return np.asarray(self.jerk / 2)
 
     def braking(self, v: Array, a: Array) -> tuple[Array, Array]:
         """Give rates and accelerations after a period of braking from v and a."""
         wanted = -np.sign(v) * np.minimum(self.brakeable(np.abs(v)), self.acceleration)
         a = within(wanted, a - self.jerk, a + self.jerk)
         v = v + a
-        return np.where(np.abs(v) < 1e-12 * self.rate, 0.0, v), a  # Rounding would keep it from ever ending.
+        return np.where(np.abs(v) < ROUNDING * self.rate, 0.0, v), a  # Rounding would keep it from ever ending.
 
     def farthest(self, v: Array, a: Array) -> Array:
         """Bound from above how far a braking path leads, either way, without following it.
@@ -79,8 +105,9 @@ class Bounds:
         The way on while the acceleration ends, |a| / jerk periods, with a rate that peaks meanwhile; from the peak the
         distance of `stoppable`; and one period at the peak for what periods round up.
         """
-        ramp = np.abs(a) / self.jerk + 1
-        peak = np.abs(v) + np.abs(a) * ramp / 2
+        most = np.abs(a)
+        ramp = most / self.jerk + 1
+        peak = np.abs(v) + most * ramp / 2
         return np.asarray(peak * (ramp + 1 + peak / (2 * self.acceleration) + self._lag))
 
     def braked(self, p: Array, v: Array, a: Array) -> Iterator[Array]:
@@ -108,10 +135,12 @@ class Motion:
     """The motion of the set-points of N robots."""
 
     def __init__(self, bounds: Bounds, n: int, period_s: float, space: Space | None = None) -> None:
-        self._bounds, self._period_s, self._space = bounds, period_s, space
+        self._bounds, self._thrice = bounds.repeated(n), bounds.repeated(3, n)
+        self._period_s, self._space = period_s, space
         shape = (n, len(bounds.low))
         self.position = np.full(shape, np.nan)
         """(N, Dc) the last set-points; NaN before the first."""
+        self._has_fresh = True
         self._v, self._a = np.zeros(shape), np.zeros(shape)
         self._wanted = np.full(shape, np.nan)
         self._due_s = np.full(n, np.nan)
@@ -120,18 +149,20 @@ class Motion:
         """Forget the motion of the robots ids (K,)."""
         self.position[ids], self._wanted[ids], self._due_s[ids] = np.nan, np.nan, np.nan
         self._v[ids], self._a[ids] = 0.0, 0.0
+        self._has_fresh = True
 
     def is_moving(self) -> Array:
         """Say which robots (N,) have set-points that still move and cannot stand at once."""
         takes_time = self._bounds.acceleration < 2 * self._bounds.rate
         return np.asarray(((self._v != 0.0) & takes_time).any(1))
 
-    def start(self, at: Array) -> None:
-        """Begin, at rest, with set-points (N, Dc) where none was sent yet."""
-        fresh = np.isnan(self.position)
-        if fresh.any():
-            self.position = np.where(fresh, np.clip(at, self._bounds.low, self._bounds.high), self.position)
+    def start(self, at: Array, otherwise: Array) -> None:
+        """Begin, at rest, with set-points (N, Dc) where none was sent yet; with others where they are not finite."""
+        if self._has_fresh:
+            fresh, at = np.isnan(self.position), np.where(np.isfinite(at), at, otherwise)
+            self.position = np.where(fresh, within(at, self._bounds.low, self._bounds.high), self.position)
             self._wanted = np.where(fresh, self.position, self._wanted)
+            self._has_fresh = False
 
     def step(self, wanted: Array, stopping: Array, now_s: float) -> tuple[Array, Array]:
         """Advance by one period, or stand by where the last one is not over.
@@ -145,10 +176,13 @@ class Motion:
             Set-points (N, Dc), and (N,) robots that brake because of the space that they must keep clear of.
         """
         p, v, a = self.position, self._v, self._a
-        next_p, next_v, next_a = self._nearest(wanted, np.where(stopping[:, None], wanted, self._wanted))
+        before = self._wanted
+        if np.count_nonzero(stopping):
+            before = np.where(stopping[:, None], wanted, before)
+        next_p, next_v, next_a = self._nearest(wanted, before)
         next_p, next_v, next_a, blocked = self._allowed(next_p, next_v, next_a)
         due = self._due(now_s)
-        if due.all():
+        if np.count_nonzero(due) == len(due):
             self.position, self._v, self._a, self._wanted = next_p, next_v, next_a, wanted.copy()
         else:
             turn = due[:, None]
@@ -159,10 +193,14 @@ class Motion:
     def _due(self, now_s: float) -> Array:
         """Say for which robots (N,) a period begins, and when their next one does."""
         due_s, period_s = self._due_s, self._period_s
+        ahead = due_s - now_s
+        if np.count_nonzero(np.abs(ahead) <= EARLY * period_s) == len(ahead):
+            self._due_s = due_s + period_s
+            return np.ones(len(due_s), bool)
         if not np.isfinite(now_s):
             return np.zeros(len(due_s), bool)
         is_first = np.isnan(due_s)
-        ahead = np.where(is_first, 0.0, due_s - now_s)
+        ahead = np.where(is_first, 0.0, ahead)
         jumped = ahead > (1 + EARLY) * period_s
         due = (ahead <= EARLY * period_s) & ~jumped
         anchor = np.where(is_first | jumped | (ahead < -period_s), now_s, due_s)
@@ -172,43 +210,50 @@ class Motion:
     def _nearest(self, wanted: Array, before: Array) -> tuple[Array, Array, Array]:
         """Give the motion after the period that comes nearest to what is wanted, and was a period before."""
         bounds, p, v, a = self._bounds, self.position, self._v, self._a
-        moving, behind = wanted - before, before - p
-        rooms = np.stack([np.abs(behind), np.maximum(bounds.high - p, 0.0), np.maximum(p - bounds.low, 0.0)])
-        near, most, least = bounds.stoppable(rooms)
+        moving, behind, ahead = wanted - before, before - p, wanted - p
+        near, most, least = self._thrice.stoppable(self._stacked(np.abs(behind), bounds.high - p, p - bounds.low))
         is_near = (np.abs(behind) <= near) & (np.abs(moving) <= bounds.rate)
-        rate = np.where(is_near, wanted - p, within(moving, -bounds.rate, bounds.rate) + within(behind, -near, near))
+        rate = np.where(is_near, ahead, within(moving, -bounds.rate, bounds.rate) + within(behind, -near, near))
         rate = within(rate, -least, most)
         free = rate - v
-        spare = np.stack([np.maximum(bounds.rate + v, 0.0), np.maximum(bounds.rate - v, 0.0), np.abs(free)])
         # A rate that is caught up with is met without acceleration, else it would be overrun.
-        below, above, gentle = bounds.brakeable(spare)
+        below, above, gentle = self._thrice.brakeable(self._stacked(bounds.rate + v, bounds.rate - v, np.abs(free)))
         low = np.maximum(np.maximum(a - bounds.jerk, -bounds.acceleration), -below)
         high = np.minimum(np.minimum(a + bounds.jerk, bounds.acceleration), above)
         next_a = within(np.where(is_near, free, within(free, -gentle, gentle)), low, high)
-        is_exact = (next_a == free) & (rate == wanted - p)
-        next_v = np.where(next_a == free, rate, v + next_a)
-        return np.where(is_exact, wanted, p + next_v), next_v, next_a
+        is_met = next_a == free
+        next_v = np.where(is_met, rate, v + next_a)
+        return np.where(is_met & (rate == ahead), wanted, p + next_v), next_v, next_a
+
+    def _stacked(self, *rows: Array) -> Array:
+        """Stack three arrays (N, Dc) of what is left, which rounding must not make negative."""
+        stack = np.empty(self._thrice.rate.shape)
+        stack[0], stack[1], stack[2] = rows
+        return np.asarray(np.maximum(stack, 0.0))
 
     def _allowed(self, p: Array, v: Array, a: Array) -> tuple[Array, Array, Array, Array]:
         """Replace motions by braking where their own braking paths are not allowed."""
         bounds = self._bounds
         far = bounds.farthest(v, a)
-        outside = np.zeros(p.shape, bool)
-        if ((p + far > bounds.high) | (p - far < bounds.low)).any():
-            outside = (p > bounds.high) | (p < bounds.low)
+        if np.count_nonzero((p + far > bounds.high) | (p - far < bounds.low)):
+            # A bound that is met exactly may be missed by rounding, which is cut off below.
+            low, high = bounds.low - ROUNDING * bounds.rate, bounds.high + ROUNDING * bounds.rate
+            outside = (p > high) | (p < low)
             for place in bounds.braked(p, v, a):
-                outside |= (place > bounds.high) | (place < bounds.low)
-        p, v, a = self._braking_where(outside, p, v, a)
+                outside |= (place > high) | (place < low)
+            if np.count_nonzero(outside):
+                p, v, a = self._braking_where(outside, p, v, a)
+                far = bounds.farthest(v, a)
+            p = within(p, bounds.low, bounds.high)
         blocked = np.zeros(len(p), bool)
-        if self._space is not None:
+        if self._space is not None and np.count_nonzero(self._space.is_far(p, far)) < len(p):
             blocked = ~self._keeps_clear(self._space, p, v, a)
-            p, v, a = self._braking_where(np.broadcast_to(blocked[:, None], p.shape), p, v, a)
+            if np.count_nonzero(blocked):
+                p, v, a = self._braking_where(np.broadcast_to(blocked[:, None], p.shape), p, v, a)
         return p, v, a, blocked
 
     def _keeps_clear(self, space: Space, p: Array, v: Array, a: Array) -> Array:
         """Say which robots (N,) are clear on their way to rest; what is cheap to tell is told first."""
-        if space.is_far(p, self._bounds.farthest(v, a)).all():
-            return np.ones(len(p), bool)
         path = np.stack([p, *self._bounds.braked(p, v, a)])  # (T, N, Dc)
         clear = space.is_far(p, np.abs(path - p).max(0))
         unsure = np.flatnonzero(~clear)
@@ -219,8 +264,6 @@ class Motion:
         return clear
 
     def _braking_where(self, chosen: Array, p: Array, v: Array, a: Array) -> tuple[Array, Array, Array]:
-        if not chosen.any():
-            return p, v, a
         braking_v, braking_a = self._bounds.braking(self._v, self._a)
         return (
             np.where(chosen, self.position + braking_v, p),

@@ -36,14 +36,16 @@ class ArmSpace:
         lengths = self._lengths()
         self._thick = radius + lengths / (2 * (POINTS - 1))
         """Of each link (J,): what lies between its points is nearer than they by half their spacing at most."""
-        boxes = space.get("keep_out_m", ())
+        boxes = space.get("keep_out_m", [])
         self._low = np.array([box["low"] for box in boxes], np.float64).reshape(-1, 3)
         self._high = np.array([box["high"] for box in boxes], np.float64).reshape(-1, 3)
         self._one, self._other = np.array(_apart(lengths, radius), np.int64).reshape(-1, 2).T
-        self._reach = np.zeros(card.command_width)
-        self._reach[self._columns] = self._reaches() + radius.max()
+        self._thick_pairs = self._thick[self._one] + self._thick[self._other]
+        self._reach = np.zeros((card.command_width, len(boxes[:1]) * len(radius) + len(self._one)))
+        """How far one rad of each command moves what each of K clearances is told of (Dc, K), bounded from above."""
+        self._reach[self._columns] = self._reaches(lengths, has_boxes=bool(boxes))
         self._known: tuple[Array, Array] | None = None
-        """Set-points (N, Dc) and their clearances (N,)."""
+        """Set-points (N, Dc) and their clearances (N, K)."""
 
     def is_clear(self, positions: Array) -> Array:
         """Say of set-points (N, Dc) which of the N arms would be clear there."""
@@ -55,39 +57,47 @@ class ArmSpace:
         No point of an arm moves farther than its joints' changes times their reach, so that kinematics are computed
         only where that is not enough.
         """
-        need = distance @ self._reach
         if self._known is not None and len(self._known[0]) == len(positions):
-            at, clearance = self._known
-            if np.all(clearance - np.abs(positions - at) @ self._reach > need):
+            at, clearances = self._known
+            is_far = (np.abs(positions - at) + distance) @ self._reach < clearances
+            if np.count_nonzero(is_far) == is_far.size:
                 return np.ones(len(positions), bool)
-        clearance = self.clearance(positions)
-        self._known = (positions.copy(), clearance)
-        return np.asarray(clearance > need)
+        clearances = self._clearances(positions)
+        self._known = (positions.copy(), clearances)
+        return np.asarray(np.logical_and.reduce(distance @ self._reach < clearances, axis=1))
 
     def clearance(self, positions: Array) -> Array:
         """Give the smallest distance (N,) in m between what must not touch, bounded from below."""
+        return np.asarray(self._clearances(positions).min(1, initial=np.inf))
+
+    def _clearances(self, positions: Array) -> Array:
+        """Give distances (N, K) in m, bounded from below: of each link from boxes, if any, then of pairs of links."""
         origins = self._chain.origins(positions[:, self._columns])  # (N, J + 1, 3)
         points = SHARES @ np.stack([origins[:, :-1], origins[:, 1:]], axis=2)  # (N, J, POINTS, 3)
-        clear = np.full(len(positions), np.inf)
+        found = []
         if len(self._low):
             outside = np.maximum(self._low - points[..., None, :], points[..., None, :] - self._high)
-            beside = np.linalg.norm(np.maximum(outside, 0.0), axis=-1) + np.minimum(outside.max(-1), 0.0)
-            clear = np.minimum(clear, (beside.min((2, 3)) - self._thick).min(1))
-        if len(self._one):
-            between = points[:, self._one, :, None] - points[:, self._other, None, :]
-            apart = np.sqrt(np.einsum("...k,...k", between, between).min((2, 3)))
-            clear = np.minimum(clear, (apart - self._thick[self._one] - self._thick[self._other]).min(1))
-        return clear
+            outside = np.maximum(outside, 0.0)  # How deep within a box is of no interest.
+            found.append(np.sqrt(np.einsum("...k,...k", outside, outside).min((2, 3))) - self._thick)
+        between = points[:, self._one, :, None] - points[:, self._other, None, :]
+        found.append(np.sqrt(np.einsum("...k,...k", between, between).min((2, 3))) - self._thick_pairs)
+        return np.concatenate(found, axis=1)
 
     def _lengths(self) -> Array:
         """Give the length of each link (J,), which no joint changes."""
         origins = self._chain.origins(np.zeros((1, self._chain.n_joints)))[0]
         return np.asarray(np.linalg.norm(np.diff(origins, axis=0), axis=1))
 
-    def _reaches(self) -> Array:
-        """Bound how far the middle of any link may be from each joint's axis (J,): the links from it on, stretched."""
-        lengths = np.array([np.linalg.norm(link.pos_m) for link in self._chain.links])
-        return np.asarray([lengths[joint + 1 :].sum() for joint in range(self._chain.n_joints)])
+    def _reaches(self, lengths: Array, has_boxes: bool) -> Array:
+        """Bound how far a joint's turn moves a link against a box or another link (J, K), in m/rad.
+
+        A link's end is from a joint before it no farther than the links from there to it, stretched; what turns two
+        links together does not move them against each other.
+        """
+        joints = np.arange(len(lengths))
+        along = np.array([[lengths[joint : link + 1].sum() for link in joints] for joint in joints])  # 0 beyond it.
+        pairs = np.where(joints[:, None] > self._one, along[:, self._other], 0.0)
+        return np.concatenate([along, pairs], axis=1) if has_boxes else pairs
 
 
 def _apart(lengths: Array, radius: Array) -> list[tuple[int, int]]:
