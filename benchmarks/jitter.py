@@ -1,6 +1,7 @@
 """Jitter: how evenly commands leave the whole graph on the twin, beside a bare loop, and whether any process grows."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -10,10 +11,17 @@ from tempfile import mkdtemp
 
 from ashore.datasets.progress import Progress
 from ashore.real.rate import period_error_ms
+from ashore.sim.tasks import LISTED
+from benchmarks import fast_tasks
 from benchmarks.fault_graph import NODES, Graph
-from benchmarks.faults import BUNDLES, bundle_of
+from benchmarks.linear_bundles import circling_arm, marked_hover
 from benchmarks.row import Row
 
+BUNDLES = {
+    "panda": (circling_arm, fast_tasks.FastReach.title),
+    "crazyflie": (marked_hover, fast_tasks.FastHover.name),
+}
+"""Policies that never rest, at 100 Hz."""
 MINUTES, QUICK_MINUTES = 10.0, 0.2
 EPISODE_S = 4.0
 """How long each stretch of commands lasts; the twin's episodes are a little longer."""
@@ -23,13 +31,18 @@ RATIO_GOAL, GROWTH_GOAL_MB, FIRST_GOAL_S = 1.3, 5.0, 3.0
 def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
     """Let commands flow on each robot's twin, stretch after stretch."""
     minutes = QUICK_MINUTES if quick else MINUTES / len(BUNDLES)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The twin's process makes the task by its name too.
+    os.environ[LISTED] = fast_tasks.__name__
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     return [row for robot in BUNDLES for row in _rows(robot, folder, minutes, progress)]
 
 
 def _rows(robot: str, folder: Path, minutes: float, progress: Progress) -> list[Row]:
     log_dir, periods_ms, misses = Path(mkdtemp(prefix="ashore-jitter-")), list[float](), Counter[str]()
     bare_path = log_dir / "bare.json"
-    bundle, began_s, first_s = bundle_of(robot, folder), time.monotonic(), list[float]()
+    make, task_name = BUNDLES[robot]
+    bundle, began_s, first_s = make(folder / f"{robot}.ashore", task_name), time.monotonic(), list[float]()
     with Graph(bundle, robot, log_dir) as graph:
         hz = graph.card.command_hz
         command = [sys.executable, "-m", "ashore.real.bare_loop", str(hz), str(bare_path)]

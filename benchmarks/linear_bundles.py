@@ -105,15 +105,15 @@ def circling_gains(contract: Contract) -> tuple[np.ndarray, np.ndarray]:
     return weights, bias
 
 
-def marked_hover(path: Path) -> Path:
+def marked_hover(path: Path, task_name: str = "quadrotor/hover") -> Path:
     """Write a policy that hovers and turns at YAW_MARK, so that its commands can be told from the guard's own."""
-    task = make_task("quadrotor/hover")
+    task = make_task(task_name)
     weights, bias = hover_gains(task.contract)
     bias[3] = YAW_MARK
     return linear_bundle(path, task.contract, task.robot.card, weights, bias)
 
 
-def circling_arm(path: Path) -> Path:
+def circling_arm(path: Path, task_name: str = "arm/reach") -> Path:
     """Write a policy that leads the tool of a Panda around a circle."""
-    task = make_task("arm/reach")
+    task = make_task(task_name)
     return linear_bundle(path, task.contract, task.robot.card, *circling_gains(task.contract))

@@ -11,6 +11,11 @@ import numpy as np
 KEPT = 20_000
 """Samples kept of each kind: 7 minutes at 50 Hz, and 0.6 MB."""
 
+SLACK_S = 5e-4
+"""How far a loop may be out of phase: to follow every message's own delay would make the period as uneven."""
+AWAKE_S = 1.5e-4
+"""Before a moment that counts: most wake-ups are that late at most, and less than SWITCH_S of the nodes."""
+
 
 class Pacer:
     """Deadlines one period apart; a late tick is counted and never made up for by a burst.
@@ -59,7 +64,7 @@ class Pacer:
 
 
 class PhaseLock:
-    """Keeps a loop's ticks a fixed time behind the messages that it waits for, by tiny shifts of its deadlines."""
+    """Keeps a loop's ticks a time, within SLACK_S, behind the messages that it waits for, by tiny shifts."""
 
     def __init__(self, period_s: float, lag_s: float, gain: float = 0.02, max_shift_s: float = 2e-5) -> None:
         self._period_s = period_s
@@ -71,6 +76,7 @@ class PhaseLock:
         """Say how far to move the deadlines, given the age of the newest message at this tick."""
         error = age_s - self._lag_s
         error -= self._period_s * round(error / self._period_s)
+        error -= float(np.clip(error, -SLACK_S, SLACK_S))
         return float(np.clip(-self._gain * error, -self._max_shift_s, self._max_shift_s))
 
 
@@ -159,6 +165,16 @@ def ask_for_realtime() -> bool:
     except PermissionError:
         return False
     return True
+
+
+def wait_until(at_s: float) -> None:
+    """Wait for a time of the monotonic clock, the last of it awake.
+
+    A thread that sleeps wakes some time after it asked to, and then waits for the interpreter: that is over by then.
+    """
+    time.sleep(max(0.0, at_s - AWAKE_S - time.monotonic()))
+    while time.monotonic() < at_s:
+        pass
 
 
 def first_tick_s(now_s: float, age_s: float | None, period_s: float, lag_s: float) -> float:

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ashore.real.nodes.link import Answer, Link, Setting
 from ashore.real.nodes.operation import ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STOP_TYPE
 from ashore.real.nodes.proposals import Proposals
 from ashore.real.nodes.senses import Senses
-from ashore.real.rate import Loop, PhaseLock, Samples, ask_for_realtime, first_tick_s
+from ashore.real.rate import Loop, PhaseLock, Samples, ask_for_realtime, first_tick_s, wait_until
 from ashore.real.vector import VECTOR_TYPE
 from ashore.sim.interfaces import make_interface
 
@@ -125,7 +125,7 @@ class GuardWork(Work):
             stop = self._filter(time.monotonic(), np.inf)
             if stop is None:
                 break
-            self._send(stop.command[0])
+            self._send(self._messages(stop.command[0]), stop.command[0])
             if not self._guard.is_moving()[0] or time.monotonic() > until_s:
                 break
             time.sleep(self._period_s)
@@ -148,8 +148,9 @@ class GuardWork(Work):
         verdict = self._filter(now_s, max(newest.age_s(now_s), self._senses.age_s(now_s)))
         if verdict is None:
             return
-        time.sleep(max(0.0, self._loop.pacer.due_s + PREPARE_S - time.monotonic()))
-        self._send(verdict.command[0])
+        messages = self._messages(verdict.command[0])
+        wait_until(self._loop.pacer.due_s + PREPARE_S)
+        self._send(messages, verdict.command[0])
         self._count(verdict)
 
     def _filter(self, now_s: float, age_s: float) -> Verdict | None:
@@ -185,20 +186,23 @@ class GuardWork(Work):
         self._guard.latch("operator_stop", ROBOT)
         return Answer(True, {})
 
-    def _send(self, command: Array) -> None:
-        """Publish a command (Dc,) on the robot's topics, if active at this very moment."""
+    def _messages(self, command: Array) -> list[tuple[Callable[[Any], None], Any]]:
+        """Make what tells a command (Dc,) on the robot's topics: who publishes, and what."""
         values, at = {}, 0
         for feature in self._card.commands:
             values[feature.name] = command[at : at + feature.size]
             at += feature.size
         stamp = self._link.stamp()
-        messages = [(publish, channel.write(values, stamp)) for channel, publish in self._publish]
+        return [(publish, channel.write(values, stamp)) for channel, publish in self._publish]
+
+    def _send(self, messages: list[tuple[Callable[[Any], None], Any]], command: Array) -> None:
+        """Publish them, if active at this very moment; as soon as can be after the moment that was waited for."""
         with self._sending:
             if not self._active:
                 return
+            self._sent.mark(time.monotonic())
             for publish, message in messages:
                 publish(message)
-        self._sent.mark(time.monotonic())
         self._last_command = command
 
     def _count(self, verdict: Verdict) -> None:

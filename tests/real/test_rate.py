@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashore.real.rate import Loop, Pacer, PhaseLock, Samples, first_tick_s, period_error_ms
+from ashore.real.rate import SLACK_S, Loop, Pacer, PhaseLock, Samples, first_tick_s, period_error_ms, wait_until
 
 
 class FakeClock:
@@ -53,7 +53,19 @@ def test_phase_lock_brings_ticks_to_their_lag_behind_the_messages() -> None:
     rng = np.random.default_rng(0)
     for _ in range(900):
         age_s = (age_s + lock.shift_s(age_s + rng.uniform(0, 0.0002))) % 0.02
-    assert age_s == pytest.approx(0.002, abs=0.0005)
+    assert age_s == pytest.approx(0.002, abs=SLACK_S + 0.0002)
+
+
+@given(st.floats(-0.99 * SLACK_S, 0.99 * SLACK_S), st.integers(-3, 3))
+def test_a_message_a_little_early_or_late_moves_no_deadline(early_s: float, periods: int) -> None:
+    assert PhaseLock(0.02, 0.002).shift_s(0.002 + early_s + 0.02 * periods) == 0.0
+
+
+@pytest.mark.parametrize("ahead_s", [-1.0, 0.0, 5e-5, 2e-3])
+def test_a_moment_is_waited_for_and_never_missed_by_waking_early(ahead_s: float) -> None:
+    at_s = time.monotonic() + ahead_s
+    wait_until(at_s)
+    assert time.monotonic() >= at_s
 
 
 @given(st.floats(0.0, 0.2), st.floats(0.0, 0.02))
