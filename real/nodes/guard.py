@@ -19,7 +19,7 @@ from ashore.real.errors import NoOperator, StopPressed
 from ashore.real.health import Health
 from ashore.real.mapping import RobotMapping
 from ashore.real.nodes.base import Work, run_node
-from ashore.real.nodes.link import Answer, Link, Setting
+from ashore.real.nodes.link import Answer, Link, Setting, packed
 from ashore.real.nodes.operation import ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STOP_TYPE
 from ashore.real.nodes.proposals import Proposals
 from ashore.real.nodes.senses import Senses
@@ -186,16 +186,16 @@ class GuardWork(Work):
         self._guard.latch("operator_stop", ROBOT)
         return Answer(True, {})
 
-    def _messages(self, command: Array) -> list[tuple[Callable[[Any], None], Any]]:
-        """Make what tells a command (Dc,) on the robot's topics: who publishes, and what."""
+    def _messages(self, command: Array) -> list[tuple[Callable[[Any], None], bytes]]:
+        """Make what tells a command (Dc,) on the robot's topics: who publishes, and what, ready to travel."""
         values, at = {}, 0
         for feature in self._card.commands:
             values[feature.name] = command[at : at + feature.size]
             at += feature.size
         stamp = self._link.stamp()
-        return [(publish, channel.write(values, stamp)) for channel, publish in self._publish]
+        return [(publish, packed(channel.write(values, stamp))) for channel, publish in self._publish]
 
-    def _send(self, messages: list[tuple[Callable[[Any], None], Any]], command: Array) -> None:
+    def _send(self, messages: list[tuple[Callable[[Any], None], bytes]], command: Array) -> None:
         """Publish them, if active at this very moment; as soon as can be after the moment that was waited for."""
         with self._sending:
             if not self._active:

@@ -148,6 +148,11 @@ class Link:
         self.node.get_logger().error(text)
 
 
+def packed(message: Any) -> bytes:
+    """Give a message as it travels, which a publisher takes too: half the work of sending is done then."""
+    return bytes(importlib.import_module("rclpy.serialization").serialize_message(message))
+
+
 def quality_profile(quality: Quality, depth: int | None = None) -> Any:
     """Make the ROS 2 profile of a quality; with another depth of its queue where one is given."""
     qos = importlib.import_module("rclpy.qos")
