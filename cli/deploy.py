@@ -19,9 +19,10 @@ class Deploy:
     """Run a bundle over ROS 2, in processes of their own: on the twin, or on a robot.
 
     On the twin it plays episodes and reports. On a robot, a person starts and ends them by keys, SPACE stops, and the
-    guard stops when this session falls silent; a bundle that no ranking speaks for is refused. For example:
+    guard stops when this session falls silent; a bundle that no ranking speaks for is refused. Beside the logs stands
+    events.jsonl, what happened as one JSON object a line. For example:
 
-      ashore deploy out/policy.ashore --robot twin/panda --episodes 5
+      ashore deploy out/policy.ashore --robot twin/panda --episodes 5 --logs out/logs
       ashore deploy out/policy.ashore --robot twin/panda --profile arm_hard --record out/seen --report out/hard.json
       ashore deploy out/policy.ashore --robot fr3 --network ambient --domain 0 --speed 0.1
       ashore deploy out/policy.ashore --robot fr3 --record out/real --camera wrist=/dev/video0 front=4@1280x720
@@ -44,7 +45,7 @@ class Deploy:
     seed: int = 10_000
     """Seed of the first episode; each further one takes the next."""
     logs: Path | None = None
-    """Folder for the logs of the processes; a temporary one where not given."""
+    """Folder for the logs of the processes and for events.jsonl; a temporary one where not given."""
     domain: int | None = None
     """A robot's ROS domain; the environment's ROS_DOMAIN_ID, or 0, where not given. A twin gets one of its own."""
     network: Literal["loopback", "ambient"] = "loopback"
@@ -138,4 +139,5 @@ def show_report(report: "DeployReport") -> None:
     rows += [(name, value) for name, value in summary.items() if isinstance(value, float) and name not in WHOLE]
     if summary["record_path"]:
         rows.append(("recorded in", summary["record_path"]))
+    rows.append(("events in", summary["events_path"]))
     show_table("deployment", ("figure", "value"), rows)

@@ -15,6 +15,8 @@ from ashore.datasets.episode import EpisodeMeta
 from ashore.datasets.progress import Progress, silent
 from ashore.policies.bundle import read_card
 from ashore.real.conductor import Conductor
+from ashore.real.event_log import EventLog
+from ashore.real.events import Fact
 from ashore.real.mapping import RobotMapping
 from ashore.real.network import applied, environment, own_domain, sweep_segments
 from ashore.real.nodes.link import load_rclpy
@@ -27,6 +29,7 @@ from ashore.sim.robot import RobotCard
 
 NODES = (TWIN, "policy", "guard")
 """In the order of configure; the twin is active throughout, the other two during episodes."""
+VERDICT = ("seed", "success", "terminated", "truncated", "time_s")
 OUTCOME_PATIENCE = 3.0
 """Wall time that an episode may take, as a multiple of its own limit, before the twin counts as lost."""
 
@@ -98,9 +101,13 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
             Deployment(config.bundle.resolve(), config.robot, profile, config.seed, "loopback", domain_id)
         )
         progress(0, config.episodes, "starting the processes")
-        supervision = stack.enter_context(Supervision([*plan, bare], log_dir))
+        supervision = Supervision([*plan, bare], log_dir)
         conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
-        _Show(conductor, recorder, mapping, tally).play(config, progress)
+        facts: dict[str, Fact] = {"robot": config.robot, "domain": domain_id, "bundle": str(config.bundle.resolve())}
+        facts |= {"profile": profile, "seed": config.seed, **told_versions(config.bundle)}
+        events = stack.enter_context(EventLog(conductor.link.node, log_dir, facts))
+        stack.enter_context(supervision)
+        _Show(conductor, recorder, mapping, tally, events).play(config, progress)
     return DeployReport(
         config.robot,
         profile,
@@ -115,6 +122,7 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
         dict(tally.refused),
         time.monotonic() - began_s,
         str(config.record) if config.record is not None else None,
+        str(events.path),
     )
 
 
@@ -139,10 +147,12 @@ def preflight(config: DeployConfig) -> tuple[Contract, RobotCard, RobotMapping]:
 class _Show:
     """Plays the episodes of one deployment."""
 
-    def __init__(self, conductor: Conductor, recorder: Recorder, mapping: RobotMapping, tally: _Tally) -> None:
+    def __init__(
+        self, conductor: Conductor, recorder: Recorder, mapping: RobotMapping, tally: _Tally, events: EventLog
+    ) -> None:
         self._conductor = conductor
         self._recorder = recorder
-        self._tally = tally
+        self._tally, self._events = tally, events
         self._outcomes: dict[int, dict[str, Any]] = {}
         recorder.connect(conductor.link, mapping)
         conductor.link.subscribe("twin/outcome", "std_msgs/String", "notice", self._take_outcome)
@@ -163,6 +173,7 @@ class _Show:
         versions = told_versions(bundle)
         meta = EpisodeMeta(source="twin", operator=bundle.name, seed=seed, draw=facts["draw"], versions=versions)
         recorder.begin(meta)
+        self._events.tell("episode began", {"seed": seed})
         with _abandoning(recorder):
             conductor.transition("policy", "activate")
             conductor.transition("guard", "activate")
@@ -172,6 +183,7 @@ class _Show:
             conductor.transition("policy", "deactivate")
             outcome = self._outcomes.pop(facts["episode"])
             recorder.end(outcome)
+        self._events.tell("episode ended", {name: outcome[name] for name in VERDICT})
         self._add(outcome)
 
     def _ended(self, episode: int) -> bool:
@@ -193,7 +205,7 @@ class _Show:
         tally.command_period_ms += guard["period_ms"]
         tally.received_period_ms += self._recorder.received.take_ms()
         tally.reasons.update(guard["reasons"])
-        named = {name: outcome[name] for name in ("seed", "success", "terminated", "truncated", "time_s", "metrics")}
+        named = {name: outcome[name] for name in (*VERDICT, "metrics")}
         counts = {f"guard_{name}": guard[name] for name in ("ticks", "interventions", "stops")}
         tally.outcomes.append(EpisodeOutcome(**named, **counts))
 

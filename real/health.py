@@ -77,10 +77,20 @@ class Listener:
         node.create_subscription(messages.DiagnosticArray, TOPIC, self._take, 10)
 
     def _take(self, message: Any) -> None:
-        for status in message.status:
-            level = LEVELS[min(status.level[0], len(LEVELS) - 1)]
-            facts = {value.key: value.value for value in status.values}
-            self.heard[status.name] = Heard(Health(level, status.message, facts), time.monotonic())
+        for name, health in told_health(message).items():
+            self.heard[name] = Heard(health, time.monotonic())
+
+
+def told_health(message: Any) -> dict[str, Health]:
+    """Give how each node is that a diagnostic_msgs/DiagnosticArray tells of, its facts as text."""
+    return {
+        status.name: Health(
+            LEVELS[min(status.level[0], len(LEVELS) - 1)],
+            status.message,
+            {value.key: value.value for value in status.values},
+        )
+        for status in message.status
+    }
 
 
 def _text(value: Any) -> str:

@@ -51,6 +51,8 @@ class DeployReport:
     wall_s: float
     record_path: str | None
     """The store that the episodes went into."""
+    events_path: str
+    """What happened, one event of JSON a line."""
 
     @property
     def n_success(self) -> int:
@@ -85,6 +87,7 @@ class DeployReport:
             "refused": dict(self.refused),
             "wall_s": round(self.wall_s, 2),
             "record_path": self.record_path,
+            "events_path": self.events_path,
             **{name: round(value, 4) if math.isfinite(value) else None for name, value in figures.items()},
         }
 

@@ -23,6 +23,8 @@ from ashore.policies.execution.limits import bounds_of
 from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
+from ashore.real.event_log import EventLog
+from ashore.real.events import Fact
 from ashore.real.health import Health
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.network import Network, applied, environment, own_robot, sweep_segments
@@ -105,8 +107,15 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         stack.enter_context(own_robot(domain_id, plan[0].namespace))
         stack.callback(sweep_segments)
         stack.enter_context(applied(environment(config.network, domain_id)))
-        supervision = stack.enter_context(Supervision(plan, log_dir))
+        supervision = Supervision(plan, log_dir)
         conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
+        events = stack.enter_context(EventLog(conductor.link.node, log_dir, _what_runs(config, bundle)))
+        stack.enter_context(supervision)
+
+        def tell(text: str) -> None:
+            say(text)
+            events.tell(text, {})
+
         recorder = Recorder(contract, card, store)
         recorder.connect(conductor.link, mapping, config.cameras)
         shadow = Shadow(contract, card)
@@ -121,13 +130,18 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
             station.wait_until_heard()
         say(f"{config.robot} in ROS domain {domain_id}; logs in {log_dir}.\n{KEYS}")
         driving = [process.name for process in plan if process.name not in looking_on]
-        session = _Session(conductor, station, recorder, driving, bundle, say)
+        session = _Session(conductor, station, recorder, driving, bundle, tell)
         stack.callback(session.deactivate)
         for key in keys:
             if not session.act(key):
                 break
         if config.shadow:
-            say(shadow.told())
+            tell(shadow.told())
+
+
+def _what_runs(config: SessionConfig, bundle: Path) -> dict[str, Fact]:
+    facts: dict[str, Fact] = {"robot": config.robot, "domain": config.domain_id, "bundle": str(bundle)}
+    return facts | {"speed": config.speed, "shadow": config.shadow} | told_versions(bundle)
 
 
 class _Session:

@@ -1,5 +1,6 @@
 """A session on a robot, with keys: the twin stands in for it in a process of its own, in a domain of its own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -106,6 +107,13 @@ def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
         log_dir=tmp_path / "logs",
     )
     hold_session(config, keys(), said.append)
+    events = [json.loads(line) for line in (tmp_path / "logs/events.jsonl").read_text().splitlines()]
+    assert events[0]["facts"]["robot"] == "panda" and events[-1]["text"] == "ended"
+    told = [each["text"] for each in events if (each["node"], each["kind"]) == ("panda", "deployment")]
+    assert [text for text in said if text in told] == said[1:]
+    logged = [each["text"] for each in events if (each["node"], each["kind"]) == ("panda/guard", "log")]
+    assert any(text.startswith("stop: ") and "operator_stop" in text for text in logged)
+    assert any(text.startswith("activate refused") and "operator's stop is pressed" in text for text in logged)
     assert counts["before"] == 0
     assert moves(heard[: counts["stopped at"]]).sum() >= 10
     assert not moves(heard[counts["stopped at"] : counts["let go"]]).any()
