@@ -1,17 +1,25 @@
-"""`ashore status`: how the nodes of a running deployment are."""
+"""`ashore status`: how the nodes of a running deployment are, as a table or as events."""
 
+import select
+import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ashore.real.events import Event
     from ashore.real.health import Health
+    from ashore.real.station import Station
 
 FIRST_S = 3.0
 """How long the first words are waited for; nodes speak once a second."""
+LOOK_S = 0.2
+"""How often it is looked whether somebody still reads."""
 COLORS = {"ok": "green", "warning": "yellow", "error": "red", "stale": "magenta"}
 
 
@@ -24,38 +32,86 @@ class Status:
       ashore status
       ashore status --once
       ashore status --domain 7
+      ashore status --json >> events.jsonl
+      ashore status --json --once
     """
 
     domain: int | None = None
     """ROS domain; that of the one deployment on this host where not given."""
     once: bool = False
     """Show it once and end."""
+    json: bool = False
+    """Write what happens, one JSON event a line: log messages, changes of health; with --once, how each node is."""
 
     def run(self) -> int:
         """Listen, and show what is heard."""
-        from rich.live import Live
-
-        from ashore.cli.console import wide_console
         from ashore.real.network import applied, environment
         from ashore.real.station import Station, find_domain
 
         domain_id = find_domain(self.domain)
         with applied(environment("loopback", domain_id)), Station(domain_id) as station:
-            until_s = time.monotonic() + FIRST_S
-            while time.monotonic() < until_s and not (station.health() and not self.once):
-                time.sleep(0.05)
-            if self.once:
-                wide_console().print(table_of(domain_id, station.health()))
+            if self.json and not self.once:
+                tell_events(station)
             else:
-                with Live(table_of(domain_id, station.health()), refresh_per_second=2) as live:
-                    try:
-                        while True:
-                            time.sleep(0.5)
-                            live.update(table_of(domain_id, station.health()))
-                    except KeyboardInterrupt:
-                        pass
+                self._show(domain_id, station)
             health = station.health()
         return 0 if health and all(each.level == "ok" for each in health.values()) else 1
+
+    def _show(self, domain_id: int, station: "Station") -> None:
+        """Show how the nodes are: as events, as a table, or as one that is renewed until Ctrl-C."""
+        from rich.live import Live
+
+        from ashore.cli.console import wide_console
+
+        until_s = time.monotonic() + FIRST_S
+        while time.monotonic() < until_s and not (station.health() and not self.once):
+            time.sleep(0.05)
+        if self.json:
+            tell_health(station)
+        elif self.once:
+            wide_console().print(table_of(domain_id, station.health()))
+        else:
+            with Live(table_of(domain_id, station.health()), refresh_per_second=2) as live, suppress(KeyboardInterrupt):
+                while True:
+                    time.sleep(0.5)
+                    live.update(table_of(domain_id, station.health()))
+
+
+def tell_health(station: "Station") -> None:
+    """Write how every node is now, one event a line."""
+    from ashore.real.events import health_event
+
+    for name, health in station.health().items():
+        _write(health_event(name, health, time.time_ns()))
+
+
+def tell_events(station: "Station") -> None:
+    """Write what happens, one event a line, until Ctrl-C.
+
+    Raises:
+        BrokenPipeError: nobody reads on.
+    """
+    events: SimpleQueue[Event] = SimpleQueue()
+    station.follow(events.put)
+    with suppress(KeyboardInterrupt):
+        while True:
+            try:
+                _write(events.get(timeout=LOOK_S))
+            except Empty:
+                _check_reader()
+
+
+def _write(event: "Event") -> None:
+    sys.stdout.write(f"{event.line()}\n")
+    sys.stdout.flush()
+
+
+def _check_reader() -> None:
+    """Notice in a quiet graph too that the other end of a pipe is gone."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if any(told & (select.POLLERR | select.POLLHUP) for _, told in poll.poll(0)):
+        raise BrokenPipeError
 
 
 def table_of(domain_id: int, health: Mapping[str, "Health"]) -> "Table":

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from ashore.real.conductor import TRANSITIONS
 from ashore.real.errors import NoNode, NothingRuns
+from ashore.real.events import Event, listen
 from ashore.real.health import Health, Listener
 from ashore.real.messages import message_class
 from ashore.real.network import running_domains
@@ -76,6 +77,10 @@ class Station:
         """Give how every node that was heard of is now."""
         now_s = time.monotonic()
         return {name: heard.now(now_s) for name, heard in sorted(self._listener.heard.items())}
+
+    def follow(self, take: Callable[[Event], None]) -> None:
+        """Call take for everything that happens from now on, on our node's thread."""
+        listen(self._own.node, take)
 
     def press(self, pressed: bool) -> bool:
         """Press the stop, which lasts, or let go of it, which starts nothing; says whether the guard has heard it."""

@@ -32,6 +32,7 @@ from ashore.real.health import LEVELS, STALE_S, Health
 from ashore.real.network import applied, environment, own_domain
 from ashore.real.own_node import OwnNode
 from ashore.real.station import Station
+from benchmarks.fault_graph import Graph
 
 ROBOT, PROFILE = "twin/crazyflie", "quadrotor_mild"
 FIELDS = ["time", "node", "kind", "level", "text", "facts"]
@@ -232,3 +233,38 @@ def test_a_disk_that_hangs_is_left_behind(tmp_path: Path, caplog: pytest.LogCapt
         events.tell("goes on", {})
     assert [record.getMessage().count("the disk hangs") for record in caplog.records] == [1]
     os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+
+
+def test_status_tells_events_of_any_graph_until_nobody_reads_or_ctrl_c(hover_bundle: Path, tmp_path: Path) -> None:
+    nodes = [f"crazyflie/{node}" for node in ("guard", "policy", "twin")]
+    with Graph(hover_bundle, "crazyflie", tmp_path) as graph:
+        graph.start()
+        command = [sys.executable, "-m", "ashore.cli.main", "status", "--json", "--domain", str(graph.domain_id)]
+        with telling([*command, "--once"]) as once, telling(command) as head, telling(command) as follow:
+            lines, said = once.communicate(timeout=LIMIT_S)
+            now = [strict(line) for line in lines.splitlines()]
+            assert once.returncode == 0 and said == "" and [each["node"] for each in now] == nodes
+            assert isinstance(now[0]["facts"]["ticks"], int) and now[0]["facts"]["state"] == "active"
+            next_event(head)
+            assert head.stdout is not None and head.stderr is not None
+            head.stdout.close()
+            assert head.wait(LIMIT_S) == 2 and head.stderr.read() == ""
+            heard = set[str]()
+            while not set(nodes) <= heard:
+                heard.add(next_event(follow)["node"])
+            graph.station.press(True)
+            event = next_event(follow)
+            while not (event["kind"] == "health" and "operator_stop" in event["text"]):
+                event = next_event(follow)
+            os.kill(follow.pid, signal.SIGINT)
+            rest, said = follow.communicate(timeout=LIMIT_S)
+            assert follow.returncode == 1 and said == "" and all(strict(line) for line in rest.splitlines())
+
+
+def telling(command: list[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def next_event(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    assert process.stdout is not None
+    return strict(process.stdout.readline().rstrip("\n"))
