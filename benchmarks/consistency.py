@@ -62,7 +62,7 @@ def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
 
 def shipped(student: Path) -> list[Planner]:
     """Export a student's one-step bundles in fp32 and in int8, and open them."""
-    from ashore.policies.bundle import load_bundle
+    from ashore.policies.bundle import open_bundle
     from ashore.policies.checkpoint import Asked
     from ashore.policies.export import export
     from ashore.policies.generation.samplers import SamplerConfig
@@ -71,7 +71,8 @@ def shipped(student: Path) -> list[Planner]:
     asked, precisions = Asked(SamplerConfig("consistency", 1)), ("fp32", "int8")
     made: list[Planner] = []
     for precision in cast(tuple[Precision, ...], precisions):
-        made.append(load_bundle(export(student, student / f"{precision}.ashore", asked=asked, precision=precision)))
+        bundle = export(student, student / f"{precision}.ashore", asked=asked, precision=precision)
+        made.append(open_bundle(bundle).planner())
     return made
 
 

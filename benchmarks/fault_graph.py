@@ -22,7 +22,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import read_bundle
 from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
 from ashore.real.mapping import Channel, RobotMapping
@@ -106,9 +106,9 @@ class Graph:
         """
         self._watching = watching
         self._deadman_s = deadman_s
-        self.robot, self._bundle, self._log_dir, self._relayed = robot, bundle, log_dir, relayed
+        self.robot, self._bundle, self._log_dir, self._relayed = robot, read_bundle(bundle), log_dir, relayed
         self.mapping = RobotMapping.named(robot)
-        self.card = read_card(bundle)[1]
+        self.card = self._bundle.card
         self.judge = Judge()
         self._stack = ExitStack()
         self._relay: subprocess.Popen[str] | None = None

@@ -35,8 +35,8 @@ CHILD = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
-from ashore.policies.bundle import load_bundle
-planner = load_bundle(sys.argv[1])
+from ashore.policies.bundle import open_bundle
+planner = open_bundle(sys.argv[1]).planner()
 obs = np.zeros((1, planner.obs_horizon, planner.contract.observation_width), np.float32)
 planner.plan(obs, np.zeros((1, *planner.noise_shape), np.float32))
 at_s = time.time()
@@ -140,9 +140,9 @@ def _int8_row(name: str, bundles: Mapping["Precision", Path], sizes: Sizes) -> R
 
 def graph_of(bundle: Path) -> bytes:
     """Read a bundle's graph."""
-    from ashore.policies.archive import load_archive
+    from ashore.policies.bundle import open_bundle
 
-    return load_archive(bundle)["policy.onnx"]
+    return open_bundle(bundle).files["policy.onnx"]
 
 
 def time_chunk(graph: bytes, threads: int, n_plans: int) -> float:

@@ -53,7 +53,7 @@ def run(quick: bool, folder: Path, progress: Progress) -> list[Row]:
 
 
 def grown_mb(seen_mb: list[tuple[float, dict[str, float]]], node: str) -> float:
-    """Compare a process's memory at the end with that after warming up, both as medians of a few looks."""
-    n_warm = int(len(seen_mb) * WARM_SHARE)
+    """Compare a process's memory in the last sixth of the looks with that after warming up, both as medians."""
+    n_warm = max(1, int(len(seen_mb) * WARM_SHARE))
     sizes_mb: NDArray[np.float64] = np.array([sizes[node] for _, sizes in seen_mb])
-    return float(np.median(sizes_mb[-5:]) - np.median(sizes_mb[n_warm : n_warm + 5]))
+    return float(np.median(sizes_mb[-n_warm:]) - np.median(sizes_mb[n_warm : 2 * n_warm]))

@@ -83,13 +83,13 @@ def inference_rows(student: Path, bundle: Path, n_plans: int) -> list[Row]:
     """Time single plans of the bundle on one thread, beside torch on one thread with the same weights."""
     import torch
 
-    from ashore.policies.bundle import load_bundle
+    from ashore.policies.bundle import open_bundle
     from ashore.policies.checkpoint import load_run
 
     torch.set_num_threads(1)
     with np.load(student / "calibration.npz", allow_pickle=False) as calibration:
         windows = np.asarray(calibration["obs"], dtype=np.float32)
-    ours = plan_times_ms(load_bundle(bundle), windows, n_plans)
+    ours = plan_times_ms(open_bundle(bundle).planner(), windows, n_plans)
     torchs = plan_times_ms(load_run(student), windows, n_plans // 3)
     return [
         Row.against("inference of the bundle, p50", _p(ours, 50), "ms", ("torch, one thread", _p(torchs, 50))),
@@ -143,9 +143,10 @@ def start_rows(n_starts: int) -> list[Row]:
 
 def period_rows(bundle: Path, n_episodes: int, progress: Progress) -> list[Row]:
     """Deploy on the twin over ROS 2 and compare the command period with a bare loop that ran beside it."""
+    from ashore.policies.bundle import read_bundle
     from ashore.real.deploy import DeployConfig, deploy
 
-    summary = deploy(DeployConfig(bundle, ROBOT, episodes=n_episodes), progress).summary()
+    summary = deploy(DeployConfig(read_bundle(bundle), ROBOT, episodes=n_episodes), progress).summary()
     bare = "bare loop with deadlines, beside it"
     rows = []
     for percentile, goal in (("p50", None), ("p99", PERIOD_GOAL_RATIO)):

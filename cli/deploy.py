@@ -8,6 +8,7 @@ from tyro.conf import Positional
 
 if TYPE_CHECKING:
     from ashore.datasets.errors import AshoreError
+    from ashore.policies.bundle import Bundle
     from ashore.real.report import DeployReport
 
 WHOLE = ("robot", "profile", "n_episodes", "n_success", "guard_ticks", "guard_interventions", "guard_stops", "wall_s")
@@ -68,13 +69,15 @@ class Deploy:
         """Deploy, and show what happened."""
         from ashore.cli.console import say
         from ashore.cli.progress import shown
+        from ashore.policies.bundle import read_bundle
         from ashore.real.deploy import DeployConfig, deploy, preflight
 
         if not self.robot.startswith("twin/"):
             return self._hold_session()
-        config = DeployConfig(self.bundle, self.robot, self.profile, self.episodes, self.record, self.seed, self.logs)
+        bundle = read_bundle(self.bundle)
+        config = DeployConfig(bundle, self.robot, self.profile, self.episodes, self.record, self.seed, self.logs)
         preflight(config)
-        veto = self._veto()
+        veto = self._veto(bundle)
         with shown(f"deploy to {self.robot}") as progress:
             report = deploy(config, progress)
         if self.report is not None:
@@ -90,15 +93,17 @@ class Deploy:
 
         from ashore.cli.console import say
         from ashore.cli.keys import pressed_keys
+        from ashore.policies.bundle import read_bundle
         from ashore.real.cameras import parse_cameras
         from ashore.real.plan import Bridge
         from ashore.real.session import SessionConfig, hold_session
 
-        self._veto()
+        bundle = read_bundle(self.bundle)
+        self._veto(bundle)
         domain_id = self.domain if self.domain is not None else int(os.environ.get("ROS_DOMAIN_ID", "0"))
         bridge = Bridge(self.bridge, self.hover_thrust) if self.bridge is not None else None
         config = SessionConfig(
-            self.bundle,
+            bundle,
             self.robot,
             domain_id,
             self.network,
@@ -113,13 +118,13 @@ class Deploy:
         hold_session(config, pressed_keys(), say)
         return 0
 
-    def _veto(self) -> "AshoreError | None":
+    def _veto(self, bundle: "Bundle") -> "AshoreError | None":
         """Check the evidence; what is against a robot is only told on a twin, which nothing can harm."""
         from ashore.policies.errors import EvidenceMissing, EvidenceRejected
         from ashore.policies.ranking.gate import check_evidence
 
         try:
-            check_evidence(self.bundle, self.despite_evidence or self.shadow)
+            check_evidence(bundle, self.despite_evidence or self.shadow)
         except (EvidenceMissing, EvidenceRejected) as error:
             if not self.robot.startswith("twin/"):
                 raise

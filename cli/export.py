@@ -44,16 +44,17 @@ class Export:
         """Export, and say what was written."""
         from ashore.cli.console import say
         from ashore.cli.opening import asked_of
-        from ashore.policies.bundle import read_card, read_evidence
+        from ashore.policies.bundle import read_bundle
         from ashore.policies.export import export
 
         asked = asked_of(self.sampler, self.steps, self.guidance, self.goal, self.task)
-        bundle = export(self.source, self.out, self._evidence(), asked, self.precision)
-        if (self.source / "evidence.json").is_file() and not read_evidence(bundle):
+        path = export(self.source, self.out, self._evidence(), asked, self.precision)
+        bundle = read_bundle(path)
+        if (self.source / "evidence.json").is_file() and not bundle.evidence:
             say("It ships without the run's evidence: these weights, sampler, goal and precision were not ranked.")
         says = "graph and policy agree" if self.precision == "fp32" else "how far int8 is from fp32 stands in its card"
-        say(f"{bundle} written, {bundle.stat().st_size / 1e6:.2f} MB; {says}.")
-        say(f"Next: ashore deploy {bundle} --robot twin/{read_card(bundle)[1].name}")
+        say(f"{path} written, {path.stat().st_size / 1e6:.2f} MB; {says}.")
+        say(f"Next: ashore deploy {path} --robot twin/{bundle.card.name}")
         return 0
 
     def _evidence(self) -> dict[str, object] | None:

@@ -32,9 +32,9 @@ def open_planner(path: Path, asked: "Asked | None" = None) -> Planner:
         raise NotAPolicy(path)
     if asked is not None and any(value is not None for value in vars(asked).values()):
         raise FixedInBundle(path)
-    from ashore.policies.bundle import load_bundle
+    from ashore.policies.bundle import open_bundle
 
-    return load_bundle(path)
+    return open_bundle(path).planner()
 
 
 def asked_of(

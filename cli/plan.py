@@ -53,12 +53,13 @@ class Plan:
     def run(self) -> int:
         """Print the plan."""
         from ashore.cli.console import say
+        from ashore.policies.bundle import read_bundle
         from ashore.real.cameras import parse_cameras
         from ashore.real.plan import Bridge, Deployment, parts_of, plan_json, process_plan
 
         processes = process_plan(
             Deployment(
-                self.bundle,
+                read_bundle(self.bundle),
                 self.robot,
                 self.profile,
                 self.seed,

@@ -61,14 +61,36 @@ def save_archive(path: Path, files: Mapping[str, bytes]) -> None:
         sync_folder(path.parent)
 
 
-def load_archive(path: Path) -> dict[str, bytes]:
-    """Read a bundle's files, each checked against the manifest, and the archive against the one form that it may have.
+def read_archive(path: Path) -> bytes:
+    """Read a bundle's bytes, of which nothing is checked but their number.
 
     Raises:
-        UnreadableFile: there is no such file, or it is no bundle.
+        UnreadableFile: there is no such file.
+        InvalidBundle: it is too large.
+    """
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise UnreadableFile(path, "a bundle file", "it is not a file", "Give the path of a policy.ashore file.")
+        if facts.st_size > MAX_BYTES:
+            raise InvalidBundle(path, "the archive", f"{facts.st_size} bytes, more than {MAX_BYTES}")
+        return path.read_bytes()
+    except OSError as error:
+        problem, way_out = error.strerror or str(error), "Give the path of a file that `ashore export` wrote."
+        raise UnreadableFile(path, "a bundle", problem, way_out) from error
+
+
+def unpack_archive(path: Path, content: bytes) -> dict[str, bytes]:
+    """Take a bundle's files out of its bytes: each checked against the manifest, all against the one possible form.
+
+    Args:
+        path: where the bytes are from, for what is said of them.
+        content: as `read_archive` gives them.
+
+    Raises:
+        UnreadableFile: they are no bundle.
         InvalidBundle: a byte is not what was written; names the file inside.
     """
-    content = _content(path)
     _check_end(path, content)
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
@@ -82,19 +104,6 @@ def load_archive(path: Path) -> dict[str, bytes]:
         raise InvalidBundle(path, "the archive", "its own structure is not what was written")
     del files[MANIFEST]
     return files
-
-
-def _content(path: Path) -> bytes:
-    try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise UnreadableFile(path, "a bundle file", "it is not a file", "Give the path of a policy.ashore file.")
-        if facts.st_size > MAX_BYTES:
-            raise InvalidBundle(path, "the archive", f"{facts.st_size} bytes, more than {MAX_BYTES}")
-        return path.read_bytes()
-    except OSError as error:
-        problem, way_out = error.strerror or str(error), "Give the path of a file that `ashore export` wrote."
-        raise UnreadableFile(path, "a bundle", problem, way_out) from error
 
 
 def _check_end(path: Path, content: bytes) -> None:

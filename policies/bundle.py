@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -17,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
+from ashore.datasets.durable import sha256_hex
 from ashore.datasets.errors import AshoreError
 from ashore.datasets.plain_json import parse_json
-from ashore.policies.archive import load_archive, save_archive
+from ashore.policies.archive import read_archive, save_archive, unpack_archive
 from ashore.policies.card_scan import card_faults, contract_faults
-from ashore.policies.errors import InvalidBundle
+from ashore.policies.errors import InvalidBundle, OtherBundle
 from ashore.policies.execution.limits import limit_faults
 from ashore.policies.familiarity import Familiarity
 from ashore.policies.graph_scan import graph_faults
@@ -56,6 +58,40 @@ _BROKEN = (
     zlib.error,
 )
 """What zipfile and numpy raise on a file that is not what they expect."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle says of itself; small, to be kept and handed on."""
+
+    path: Path
+    sha256: str
+    """Of the whole file, in lower-case hex."""
+    contract: Contract
+    card: RobotCard
+    evidence: Mapping[str, Any]
+    """What the ranking found; empty where the run was never ranked."""
+
+    @property
+    def mark(self) -> str:
+        """The first twelve digits of its SHA-256, for a person who compares two."""
+        return self.sha256[:12]
+
+
+@dataclass(frozen=True)
+class OpenedBundle(Bundle):
+    """A bundle with its network: all of it from bytes that were read once, whatever becomes of the file."""
+
+    files: Mapping[str, bytes] = field(repr=False)
+    """{name: content}, as large as the file: let go of it once the planner is made."""
+
+    def planner(self) -> "BundlePlanner":
+        """Make the planner, after every check: graph, and vectors to reproduce.
+
+        Raises:
+            InvalidBundle: something in it is not in order; names the file.
+        """
+        return _planner(self.path, self.files, self.contract, self.card, self.evidence)
 
 
 class BundlePlanner:
@@ -101,47 +137,41 @@ def write_bundle(path: Path | str, files: Mapping[str, bytes]) -> Path:
         StorageFailed: the disk refused.
     """
     target = Path(path)
-    _planner(target, files)
+    _planner(target, files, *_described(target, files))
     save_archive(target, files)
     return target
 
 
-def load_bundle(path: Path | str) -> BundlePlanner:
-    """Open a bundle as a planner, after every check: bytes, contract, card, graph, and vectors to reproduce.
+def open_bundle(path: Path | str, sha256: str | None = None) -> OpenedBundle:
+    """Open a bundle: its bytes are read once and checked, and so are contract, card and evidence.
+
+    Args:
+        path: the file.
+        sha256: that it must have; None takes whichever is there.
 
     Raises:
         UnreadableFile: there is no such file, or it is no bundle.
+        OtherBundle: it has another SHA-256.
         InvalidBundle: something in it is not in order; names the file.
     """
     target = Path(path)
-    return _planner(target, load_archive(target))
+    content = read_archive(target)
+    found = sha256_hex(content)
+    if sha256 is not None and found != sha256:
+        raise OtherBundle(target, sha256, found)
+    files = unpack_archive(target, content)
+    return OpenedBundle(target, found, *_described(target, files), files)
 
 
-def read_card(path: Path | str) -> tuple[Contract, RobotCard]:
-    """Read a bundle's contract and robot card, all bytes checked, without loading the policy.
-
-    Raises:
-        UnreadableFile: there is no such file, or it is no bundle.
-        InvalidBundle: something in it is not in order; names the file.
-    """
-    target = Path(path)
-    return _described(target, load_archive(target))
+def read_bundle(path: Path | str, sha256: str | None = None) -> Bundle:
+    """Open a bundle for what it says of itself, without keeping its network; see `open_bundle`."""
+    opened = open_bundle(path, sha256)
+    return Bundle(opened.path, opened.sha256, opened.contract, opened.card, opened.evidence)
 
 
-def read_evidence(path: Path | str) -> dict[str, Any]:
-    """Read what the ranking found about a bundle's policy; empty where the run was never ranked.
-
-    Raises:
-        UnreadableFile: there is no such file, or it is no bundle.
-        InvalidBundle: something in it is not in order; names the file.
-    """
-    target = Path(path)
-    return _json(target, "evidence.json", load_archive(target))
-
-
-def _planner(path: Path, files: Mapping[str, bytes]) -> BundlePlanner:
-    contract, card = _described(path, files)
-    evidence = _json(path, "evidence.json", files)
+def _planner(
+    path: Path, files: Mapping[str, bytes], contract: Contract, card: RobotCard, evidence: Mapping[str, Any]
+) -> BundlePlanner:
     graph, vectors = files["policy.onnx"], _arrays(path, "vectors.npz", files, VECTORS)
     familiarity = _familiarity(path, files, contract)
     faults = graph_faults(graph)
@@ -163,7 +193,7 @@ def _planner(path: Path, files: Mapping[str, bytes]) -> BundlePlanner:
     return planner
 
 
-def _described(path: Path, files: Mapping[str, bytes]) -> tuple[Contract, RobotCard]:
+def _described(path: Path, files: Mapping[str, bytes]) -> tuple[Contract, RobotCard, dict[str, Any]]:
     for name in ("contract.json", "robot.json", "limits.json"):
         if name not in files:
             raise InvalidBundle(path, name, "missing")
@@ -187,7 +217,7 @@ def _described(path: Path, files: Mapping[str, bytes]) -> tuple[Contract, RobotC
         raise InvalidBundle(path, "limits.json", "other limits than those in robot.json")
     if card.name != contract.robot:
         raise InvalidBundle(path, "robot.json", f"of robot {card.name!r}, the contract is of {contract.robot!r}")
-    return contract, card
+    return contract, card, _json(path, "evidence.json", files)
 
 
 def _session(path: Path, graph: bytes) -> "InferenceSession":

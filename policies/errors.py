@@ -191,6 +191,17 @@ class InvalidBundle(AshoreError):
         )
 
 
+class OtherBundle(AshoreError):
+    """A bundle's file that is another one than the rest of its deployment runs."""
+
+    def __init__(self, path: Path | str, expected: str, found: str) -> None:
+        super().__init__(
+            f"{path} is not the bundle that this deployment was planned with: its SHA-256 is {found}. "
+            f"Expected {printable(expected)}: every process of a deployment runs the very same file. "
+            "Start the deployment again to run what is there now; if it should not have changed, export it again first."
+        )
+
+
 class EvaluationMismatch(AshoreError):
     """Draws, seeds or a simulation that do not fit each other."""
 

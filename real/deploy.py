@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ashore.datasets.contract import Contract
 from ashore.datasets.episode import EpisodeMeta
 from ashore.datasets.progress import Progress, silent
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import Bundle
 from ashore.real.conductor import Conductor
 from ashore.real.event_log import EventLog
 from ashore.real.events import Fact
@@ -25,7 +24,6 @@ from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.real.report import DeployReport, EpisodeOutcome
 from ashore.real.supervision import Supervision, undisturbed
 from ashore.sim.interfaces import make_interface
-from ashore.sim.robot import RobotCard
 
 NODES = (TWIN, "policy", "guard")
 """In the order of configure; the twin is active throughout, the other two during episodes."""
@@ -38,7 +36,7 @@ OUTCOME_PATIENCE = 3.0
 class DeployConfig:
     """One deployment to a twin."""
 
-    bundle: Path
+    bundle: Bundle
     robot: str
     """Such as twin/panda."""
     profile: str | None = None
@@ -75,7 +73,7 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
         ProcessEnded, TransitionRefused, NoAnswer: the deployment failed; all processes were ended.
     """
     began_s = time.monotonic()
-    contract, card, mapping = preflight(config)
+    contract, card, mapping = config.bundle.contract, config.bundle.card, preflight(config)
     profile = config.profile if config.profile is not None else default_profile(mapping.robot)
     log_dir = config.log_dir if config.log_dir is not None else Path(tempfile.mkdtemp(prefix="ashore-deploy-"))
     bare_path = (log_dir / "bare_loop.json").resolve()
@@ -97,13 +95,12 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
         stack.callback(sweep_segments)
         domain_id = stack.enter_context(own_domain())
         stack.enter_context(applied(environment("loopback", domain_id)))
-        plan = process_plan(
-            Deployment(config.bundle.resolve(), config.robot, profile, config.seed, "loopback", domain_id)
-        )
+        plan = process_plan(Deployment(config.bundle, config.robot, profile, config.seed, "loopback", domain_id))
         progress(0, config.episodes, "starting the processes")
         supervision = Supervision([*plan, bare], log_dir)
         conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
-        facts: dict[str, Fact] = {"robot": config.robot, "domain": domain_id, "bundle": str(config.bundle.resolve())}
+        place = str(config.bundle.path.resolve())
+        facts: dict[str, Fact] = {"robot": config.robot, "domain": domain_id, "bundle": place}
         facts |= {"profile": profile, "seed": config.seed, **told_versions(config.bundle)}
         events = stack.enter_context(EventLog(conductor.link.node, log_dir, facts))
         stack.enter_context(supervision)
@@ -126,22 +123,22 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
     )
 
 
-def preflight(config: DeployConfig) -> tuple[Contract, RobotCard, RobotMapping]:
-    """Check all that can be checked before a process starts.
+def preflight(config: DeployConfig) -> RobotMapping:
+    """Check all that can be checked before a process starts; returns the robot's mapping.
 
     Raises:
         UnknownName, MissingRos, ContractMismatch, RobotMismatch: see deploy.
     """
     process_plan(Deployment(config.bundle, config.robot, config.profile))
     load_rclpy()
-    contract, card = read_card(config.bundle)
+    contract, card = config.bundle.contract, config.bundle.card
     mapping = RobotMapping.named(config.robot.removeprefix(f"{TWIN}/"))
     mapping.check(contract, card, make_interface(card.interface).derived)
     if config.profile is not None:
         from ashore.sim.twin.profile import load_profile
 
         load_profile(config.profile)
-    return contract, card, mapping
+    return mapping
 
 
 class _Show:
@@ -166,12 +163,12 @@ class _Show:
             n_success = sum(outcome.success for outcome in self._tally.outcomes)
             progress(index + 1, config.episodes, f"{n_success} of {index + 1} succeeded")
 
-    def _play_one(self, seed: int, bundle: Path) -> None:
+    def _play_one(self, seed: int, bundle: Bundle) -> None:
         conductor, recorder = self._conductor, self._recorder
         conductor.set_parameters(TWIN, {"seed": seed})
         facts = conductor.ask("twin/reset")
         versions = told_versions(bundle)
-        meta = EpisodeMeta(source="twin", operator=bundle.name, seed=seed, draw=facts["draw"], versions=versions)
+        meta = EpisodeMeta(source="twin", operator=bundle.path.name, seed=seed, draw=facts["draw"], versions=versions)
         recorder.begin(meta)
         self._events.tell("episode began", {"seed": seed})
         with _abandoning(recorder):

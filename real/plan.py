@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ashore.datasets.errors import UnknownName, UnreadableFile
+from ashore.policies.bundle import Bundle
 from ashore.real.cameras import CameraSpec
 from ashore.real.errors import InvalidNamespace, InvalidRemapping, NothingToRun
 from ashore.real.mapping import TOPIC, RobotMapping, is_mapping_path, mapping_names
@@ -19,6 +20,8 @@ PARTS = (TWIN, BRIDGE, CAMERA, POLICY, GUARD, RECORDER)
 LOOKING_ON = (CAMERA, RECORDER)
 """Parts that move nothing: they are activated without being asked, and their ends stop nobody else."""
 NO_DEADMAN_S, FULL_SPEED = 0.0, 1.0
+WRITING = {"MALLOC_MMAP_THRESHOLD_": "131072"}
+"""Environment of a recorder: buffers of pictures go back to the system at once; else its fullest moments stay."""
 HOLD_UNFAMILIAR_S = 0.5
 """How long a robot's policy goes on with observations of another kind than its data."""
 
@@ -72,8 +75,8 @@ def robot_names() -> tuple[str, ...]:
 class Deployment:
     """What a plan is asked for."""
 
-    bundle: Path | str
-    """The policy.ashore file."""
+    bundle: Bundle
+    """What every process runs; one that finds another file in its place refuses it."""
     robot: str = "twin/panda"
     """Such as twin/panda, or twin/my_robot.yaml for a twin behind the topics of a mapping of one's own; fr3 or
     my_robot.yaml for a robot."""
@@ -133,7 +136,7 @@ def process_plan(asked: Deployment) -> list[Process]:
             namespace,
             f"ashore.real.nodes.{part_of(name)}",
             args,
-            dict(env),
+            env | WRITING if part_of(name) == RECORDER else dict(env),
             activates=asked.is_twin or part_of(name) in LOOKING_ON,
             on_exit="ignore" if part_of(name) in LOOKING_ON else "shutdown",
             ros_args=_ros_args(name, asked),
@@ -163,7 +166,8 @@ def _check(asked: Deployment) -> None:
 def _arguments(asked: Deployment, named: str, namespace: str) -> dict[str, tuple[str, ...]]:
     """Give the nodes of a deployment, in order, with what each is told."""
     placed = ("--namespace", namespace)
-    known = ("--bundle", str(asked.bundle), "--mapping", asked.mapping, *placed)
+    shipped = ("--bundle", str(asked.bundle.path.resolve()), "--bundle-sha256", asked.bundle.sha256)
+    known = (*shipped, "--mapping", asked.mapping, *placed)
     own: dict[str, tuple[str, ...]] = {}
     if asked.is_twin:
         profile = asked.profile if asked.profile is not None else default_profile(named)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.contract import Contract
-from ashore.datasets.durable import sha256_hex
 from ashore.datasets.errors import InvalidSample, RecordingEnded
+from ashore.policies.bundle import Bundle
 from ashore.real.cameras import TYPE, CameraSpec
 from ashore.real.errors import InvalidMessage
 from ashore.real.mapping import Channel, RobotMapping
@@ -226,11 +226,11 @@ class Recorder:
                 writer.leave()
 
 
-def told_versions(bundle: Path) -> dict[str, str]:
+def told_versions(bundle: Bundle) -> dict[str, str]:
     """Give the versions that an episode notes, and the SHA-256 of the bundle that played it."""
     from ashore.datasets.episode import installed_versions
 
-    return {**installed_versions(), "bundle_sha256": sha256_hex(bundle.read_bytes())}
+    return {**installed_versions(), "bundle_sha256": bundle.sha256}
 
 
 def open_store(path: Path, contract: Contract, cameras: Sequence[CameraSpec] = ()) -> EpisodeStore:

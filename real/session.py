@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ashore.datasets.contract import Contract
 from ashore.datasets.episode import EpisodeMeta
 from ashore.datasets.errors import AshoreError
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import Bundle
 from ashore.policies.execution.limits import bounds_of
 from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
@@ -48,7 +48,7 @@ KEYS = "SPACE stop   r let go of it   a activate   d deactivate   y, n episode s
 class SessionConfig:
     """One session on a robot."""
 
-    bundle: Path
+    bundle: Bundle
     robot: str
     """Name or file of its mapping."""
     domain_id: int
@@ -80,15 +80,15 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         ProcessEnded, TransitionRefused, NoAnswer: the deployment failed; all processes were ended.
     """
     load_rclpy()
-    contract, card = read_card(config.bundle)
+    contract, card = config.bundle.contract, config.bundle.card
     mapping = RobotMapping.named(config.robot)
     mapping.check(contract, card, make_interface(card.interface).derived)
     bounds_of(card, config.speed)
     log_dir = config.log_dir if config.log_dir is not None else Path(tempfile.mkdtemp(prefix="ashore-session-"))
-    bundle, domain_id = config.bundle.resolve(), config.domain_id
+    domain_id = config.domain_id
     plan = process_plan(
         Deployment(
-            bundle,
+            config.bundle,
             config.robot,
             network=config.network,
             domain_id=domain_id,
@@ -109,7 +109,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         stack.enter_context(applied(environment(config.network, domain_id)))
         supervision = Supervision(plan, log_dir)
         conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
-        events = stack.enter_context(EventLog(conductor.link.node, log_dir, _what_runs(config, bundle)))
+        events = stack.enter_context(EventLog(conductor.link.node, log_dir, _what_runs(config)))
         stack.enter_context(supervision)
 
         def tell(text: str) -> None:
@@ -130,7 +130,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
             station.wait_until_heard()
         say(f"{config.robot} in ROS domain {domain_id}; logs in {log_dir}.\n{KEYS}")
         driving = [process.name for process in plan if process.name not in looking_on]
-        session = _Session(conductor, station, recorder, driving, bundle, tell)
+        session = _Session(conductor, station, recorder, driving, config.bundle, tell)
         stack.callback(session.deactivate)
         for key in keys:
             if not session.act(key):
@@ -139,9 +139,10 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
             tell(shadow.told())
 
 
-def _what_runs(config: SessionConfig, bundle: Path) -> dict[str, Fact]:
-    facts: dict[str, Fact] = {"robot": config.robot, "domain": config.domain_id, "bundle": str(bundle)}
-    return facts | {"speed": config.speed, "shadow": config.shadow} | told_versions(bundle)
+def _what_runs(config: SessionConfig) -> dict[str, Fact]:
+    place = str(config.bundle.path.resolve())
+    facts: dict[str, Fact] = {"robot": config.robot, "domain": config.domain_id, "bundle": place}
+    return facts | {"speed": config.speed, "shadow": config.shadow} | told_versions(config.bundle)
 
 
 class _Session:
@@ -153,7 +154,7 @@ class _Session:
         station: Station,
         recorder: Recorder,
         nodes: list[str],
-        bundle: Path,
+        bundle: Bundle,
         say: Callable[[str], None],
     ) -> None:
         self._conductor, self._station, self._recorder = conductor, station, recorder
@@ -220,7 +221,7 @@ class _Session:
         if blind:
             self._say(f"not active: {'; '.join(blind)}")
             return
-        self._recorder.begin(EpisodeMeta(source="real", operator=self._bundle.name, versions=self._versions))
+        self._recorder.begin(EpisodeMeta(source="real", operator=self._bundle.path.name, versions=self._versions))
         self._writing.start()
         started: list[str] = []
         try:

@@ -80,6 +80,7 @@ CASES: tuple[AshoreError, ...] = (
     policies.ChunkMismatch((1, 4, 7), 9, 7),
     policies.InvalidCommand(["element 3: NaN"]),
     policies.InvalidLimits("panda", ["low: 3 values for 8 commands"]),
+    policies.OtherBundle(BUNDLE, "9f" * 32, "03" * 32),
     policies.InvalidBundle(BUNDLE, "policy.onnx", "its SHA-256 is not that of the manifest"),
     policies.EvaluationMismatch(["200 draws but 100 seeds"]),
     policies.CannotRank(["the real store holds no episode"]),

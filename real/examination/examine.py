@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ashore.datasets.errors import UnreadableFile
 from ashore.datasets.progress import Progress, silent
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import Bundle, read_bundle
 from ashore.real.errors import InvalidNamespace
 from ashore.real.examination.findings import Finding
 from ashore.real.examination.judging import Expected, judge
@@ -46,8 +46,9 @@ def examine_mapping(config: ExaminationConfig, progress: Progress = silent) -> l
     findings = [Finding("file", "mapping", "good", f"robot {mapping.robot!r}, {n_topics} topics")]
     expected = Expected()
     if config.bundle is not None:
-        findings += _against_bundle(mapping, config.bundle)
-        limits = read_card(config.bundle)[1]
+        bundle = read_bundle(config.bundle)
+        findings += _against_bundle(mapping, bundle)
+        limits = bundle.card
         expected = Expected(
             limits.command_hz, limits.limits.timeout_s, limits.limits.observed_low, limits.limits.observed_high
         )
@@ -63,8 +64,8 @@ def _load(mapping: str) -> RobotMapping:
     return RobotMapping.named(mapping)
 
 
-def _against_bundle(mapping: RobotMapping, bundle: Path) -> Iterator[Finding]:
-    contract, card = read_card(bundle)
+def _against_bundle(mapping: RobotMapping, bundle: Bundle) -> Iterator[Finding]:
+    contract, card = bundle.contract, bundle.card
     if card.name != mapping.robot:
         advice = "deploy it on its own robot, or set `robot` if this is that very robot"
         yield Finding(

@@ -14,13 +14,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import read_bundle
 from ashore.real.drivers.mavlink import Estimate, Vehicle, thrust_share
 from ashore.real.drivers.transport import open_transport
 from ashore.real.errors import InvalidMessage, UnfitForBridge
@@ -29,6 +28,7 @@ from ashore.real.mapping import Binding, Channel, RobotMapping
 from ashore.real.messages import message_class
 from ashore.real.nodes.base import Work, run_node
 from ashore.real.nodes.link import Answer, Link
+from ashore.real.nodes.told import BundleFile, add_bundle, bundle_file
 from ashore.real.rate import Loop
 from ashore.sim.interfaces import make_interface
 
@@ -52,7 +52,7 @@ PLACES = {
 class BridgeConfig:
     """The vehicle, and what it meets."""
 
-    bundle_path: Path
+    bundle: BundleFile
     """The bundle whose commands it takes; its card gives rate and timeout."""
     mapping: RobotMapping
     address: str = "udpin:127.0.0.1:14540"
@@ -79,7 +79,8 @@ class BridgeWork(Work):
     def configure(self, link: Link) -> None:
         """Compare bundle and mapping, find the vehicle, connect."""
         config = self._config
-        contract, card = read_card(config.bundle_path)
+        bundle = read_bundle(*config.bundle)
+        contract, card = bundle.contract, bundle.card
         config.mapping.check(contract, card, make_interface(card.interface).derived)
         self._kind = command_kind(config.mapping)
         if self._kind == "body_rate" and not (config.hover_thrust and 0 < config.hover_thrust < 1):
@@ -233,7 +234,7 @@ def _text(facts: dict[str, object]) -> Any:
 def make(argv: Sequence[str]) -> tuple[BridgeWork, str]:
     """Read the command line of the bridge's process."""
     parser = argparse.ArgumentParser(prog="ashore-bridge", description="Fly a PX4 or ArduPilot vehicle over MAVLink.")
-    parser.add_argument("--bundle", type=Path, required=True, help="the policy.ashore file whose commands it takes")
+    add_bundle(parser, "whose commands it takes")
     parser.add_argument("--mapping", required=True, help="name or file of the robot's mapping")
     parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
     parser.add_argument("--address", default="udpin:127.0.0.1:14540", help="udpin:, udpout:HOST:PORT, serial:DEV:BAUD")
@@ -243,7 +244,7 @@ def make(argv: Sequence[str]) -> tuple[BridgeWork, str]:
     parser.add_argument("--allow-network", action="store_true", help="take an address beyond this host")
     given = parser.parse_args(argv)
     config = BridgeConfig(
-        given.bundle,
+        bundle_file(given),
         RobotMapping.named(given.mapping),
         given.address,
         given.system,

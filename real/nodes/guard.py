@@ -6,14 +6,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ashore.datasets.contract import Feature
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import read_bundle
 from ashore.policies.execution.guard import STOPS, Guard, Verdict
 from ashore.real.errors import NoOperator, StopPressed
 from ashore.real.health import Health
@@ -23,6 +22,7 @@ from ashore.real.nodes.link import Answer, Link, Setting, packed
 from ashore.real.nodes.operation import ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STOP_TYPE
 from ashore.real.nodes.proposals import Proposals
 from ashore.real.nodes.senses import Senses
+from ashore.real.nodes.told import BundleFile, add_bundle, bundle_file
 from ashore.real.rate import Loop, PhaseLock, Samples, ask_for_realtime, first_tick_s, wait_until
 from ashore.real.vector import VECTOR_TYPE
 from ashore.sim.interfaces import make_interface
@@ -47,8 +47,8 @@ class GuardWork(Work):
     Silent until the first proposal after activate; from then on it sends in every period, whatever the policy does.
     """
 
-    def __init__(self, bundle_path: Path, mapping: RobotMapping) -> None:
-        self._bundle_path = bundle_path
+    def __init__(self, bundle: BundleFile, mapping: RobotMapping) -> None:
+        self._bundle_file = bundle
         self._mapping = mapping
         self._loop: Loop | None = None
         self._active = False
@@ -56,7 +56,8 @@ class GuardWork(Work):
 
     def configure(self, link: Link) -> None:
         """Read contract and card, compare them with the mapping, connect."""
-        contract, card = read_card(self._bundle_path)
+        bundle = read_bundle(*self._bundle_file)
+        contract, card, self._bundle_mark = bundle.contract, bundle.card, bundle.mark
         self._link, self._card = link, card
         self._interface = make_interface(card.interface)
         self._mapping.check(contract, card, self._interface.derived)
@@ -217,7 +218,7 @@ class GuardWork(Work):
 
     def health(self) -> Health:
         """Say whether it stops the robot, and why."""
-        facts = {name: self._counts[name] for name in COUNTED}
+        facts = {"bundle": self._bundle_mark, **{name: self._counts[name] for name in COUNTED}}
         if self._stopped_because:
             return Health("error", f"stopped: {self._stopped_because}", facts)
         if self._proposals.newest is None:
@@ -240,11 +241,11 @@ class GuardWork(Work):
 def make(argv: Sequence[str]) -> tuple[GuardWork, str]:
     """Read the command line of the guard's process."""
     parser = argparse.ArgumentParser(prog="ashore-guard", description="Let only safe commands reach the robot.")
-    parser.add_argument("--bundle", type=Path, required=True, help="the policy.ashore file whose limits hold")
+    add_bundle(parser, "whose limits hold")
     parser.add_argument("--mapping", required=True, help="name of the robot's mapping")
     parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
     given = parser.parse_args(argv)
-    return GuardWork(given.bundle, RobotMapping.named(given.mapping)), given.namespace
+    return GuardWork(bundle_file(given), RobotMapping.named(given.mapping)), given.namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,13 +5,12 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.policies.bundle import BundlePlanner, load_bundle
+from ashore.policies.bundle import open_bundle
 from ashore.policies.execution.executor import ChunkExecutor
 from ashore.policies.ranking.gate import check_evidence
 from ashore.real.errors import NotReady
@@ -22,6 +21,7 @@ from ashore.real.nodes.familiar import Watch
 from ashore.real.nodes.link import Answer, Link, Setting
 from ashore.real.nodes.senses import Senses
 from ashore.real.nodes.thinking import Thinking
+from ashore.real.nodes.told import BundleFile, add_bundle, bundle_file
 from ashore.real.rate import Loop, PhaseLock, first_tick_s
 from ashore.real.vector import VECTOR_TYPE, element_names, proposal_names, to_vector
 from ashore.sim.interfaces import make_interface
@@ -39,8 +39,8 @@ PATIENCE = 0.25
 class PolicyWork(Work):
     """Runs executor and interface at the command rate, inference beside it."""
 
-    def __init__(self, bundle_path: Path, mapping: RobotMapping, seed: int, must_be_ranked: bool = False) -> None:
-        self._bundle_path = bundle_path
+    def __init__(self, bundle: BundleFile, mapping: RobotMapping, seed: int, must_be_ranked: bool = False) -> None:
+        self._bundle_file = bundle
         self._must_be_ranked = must_be_ranked
         self._mapping = mapping
         self._seed = seed
@@ -48,9 +48,10 @@ class PolicyWork(Work):
 
     def configure(self, link: Link) -> None:
         """Load the bundle, compare it with the mapping, warm the network up, connect."""
-        check_evidence(self._bundle_path, is_overridden=not self._must_be_ranked)
-        planner: BundlePlanner = load_bundle(self._bundle_path)
-        contract, card = planner.contract, planner.card
+        bundle = open_bundle(*self._bundle_file)
+        check_evidence(bundle, is_overridden=not self._must_be_ranked)
+        planner = bundle.planner()
+        contract, card, self._bundle_mark = bundle.contract, bundle.card, bundle.mark
         self._link, self._contract = link, contract
         self._interface = make_interface(card.interface)
         self._mapping.check(contract, card, self._interface.derived)
@@ -155,6 +156,7 @@ class PolicyWork(Work):
     def health(self) -> Health:
         """Say whether it proposes, and what keeps it from that."""
         facts = {
+            "bundle": self._bundle_mark,
             "inference_ms": self._thinking.latencies.recent_ms(),
             "proposals": self._tick_index,
             "strangeness": self._watch.distance,
@@ -183,13 +185,13 @@ class PolicyWork(Work):
 def make(argv: Sequence[str]) -> tuple[PolicyWork, str]:
     """Read the command line of the policy's process."""
     parser = argparse.ArgumentParser(prog="ashore-policy", description="Propose commands from a bundle's policy.")
-    parser.add_argument("--bundle", type=Path, required=True, help="the policy.ashore file")
+    add_bundle(parser, "that is run")
     parser.add_argument("--mapping", required=True, help="name of the robot's mapping")
     parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
     parser.add_argument("--seed", type=int, default=0, help="seed of the policy's sampling noise")
     parser.add_argument("--ranked", action="store_true", help="refuse a bundle without evidence, or with a veto")
     given = parser.parse_args(argv)
-    return PolicyWork(given.bundle, RobotMapping.named(given.mapping), given.seed, given.ranked), given.namespace
+    return PolicyWork(bundle_file(given), RobotMapping.named(given.mapping), given.seed, given.ranked), given.namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from ashore.datasets.episode import EpisodeMeta, Source
 from ashore.datasets.errors import AshoreError
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import read_bundle
 from ashore.real.cameras import CameraSpec, parse_cameras
 from ashore.real.health import Health
 from ashore.real.mapping import RobotMapping
 from ashore.real.nodes.base import Work, run_node
 from ashore.real.nodes.link import Answer, Link
 from ashore.real.nodes.operation import MARKS
+from ashore.real.nodes.told import BundleFile, add_bundle, bundle_file
 from ashore.real.nodes.worker import Worker
 from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.sim.interfaces import make_interface
@@ -37,7 +38,7 @@ PERIOD_S = 0.05
 class RecorderConfig:
     """What is recorded, and where."""
 
-    bundle_path: Path
+    bundle: BundleFile
     mapping: RobotMapping
     store: Path
     cameras: tuple[CameraSpec, ...] = ()
@@ -62,9 +63,10 @@ class RecorderWork(Work):
             ContractMismatch, StoreLocked: the store is of another contract, or somebody else writes to it.
         """
         config = self._config
-        contract, card = read_card(config.bundle_path)
+        bundle = read_bundle(*config.bundle)
+        contract, card = bundle.contract, bundle.card
         config.mapping.check(contract, card, make_interface(card.interface).derived)
-        self._link, self._versions = link, told_versions(config.bundle_path)
+        self._link, self._versions = link, told_versions(bundle)
         store = open_store(config.store, contract, config.cameras)
         self._store = store.__enter__()
         link.on_clear(self._close)
@@ -132,7 +134,7 @@ class RecorderWork(Work):
         if mark == "begin":
             self._abandon()
             self._failure = ""
-            meta = EpisodeMeta(source=config.source, operator=config.bundle_path.name, versions=self._versions)
+            meta = EpisodeMeta(source=config.source, operator=config.bundle.path.name, versions=self._versions)
             self._recorder.begin(meta)
         elif self._recorder.is_open:
             success = {"success": True, "failure": False}.get(mark)
@@ -152,7 +154,7 @@ class RecorderWork(Work):
 def make(argv: Sequence[str]) -> tuple[RecorderWork, str]:
     """Read the command line of the recorder's process."""
     parser = argparse.ArgumentParser(prog="ashore-recorder", description="Record what the robot sees and is told.")
-    parser.add_argument("--bundle", type=Path, required=True, help="the policy.ashore file that drives")
+    add_bundle(parser, "that drives")
     parser.add_argument("--mapping", required=True, help="name of the robot's mapping")
     parser.add_argument("--store", type=Path, required=True, help="where to; made, or extended")
     parser.add_argument("--camera", action="append", default=[], help="a camera that is recorded, as ashore-camera's")
@@ -160,7 +162,9 @@ def make(argv: Sequence[str]) -> tuple[RecorderWork, str]:
     parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
     given = parser.parse_args(argv)
     mapping, cameras = RobotMapping.named(given.mapping), parse_cameras(given.camera)
-    return RecorderWork(RecorderConfig(given.bundle, mapping, given.store, cameras, given.source)), given.namespace
+    return RecorderWork(
+        RecorderConfig(bundle_file(given), mapping, given.store, cameras, given.source)
+    ), given.namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from ashore.datasets.contract import Difference
 from ashore.datasets.errors import ContractMismatch
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import read_bundle
 from ashore.real.errors import InvalidMessage
 from ashore.real.health import Health
 from ashore.real.mapping import Channel, RobotMapping
@@ -31,6 +30,7 @@ from ashore.real.messages import message_class
 from ashore.real.nodes.base import Work, run_node
 from ashore.real.nodes.link import Answer, Link, Setting
 from ashore.real.nodes.stage import make_stage
+from ashore.real.nodes.told import BundleFile, add_bundle, bundle_file
 from ashore.real.rate import Loop
 from ashore.sim.interfaces import make_interface
 
@@ -44,7 +44,7 @@ OUTCOME_TYPE = "std_msgs/String"
 class TwinConfig:
     """What stands behind the topics."""
 
-    bundle_path: Path
+    bundle: BundleFile
     """The bundle that the twin meets; it names the task, and the contracts are compared."""
     mapping: RobotMapping
     profile: str
@@ -68,7 +68,8 @@ class TwinWork(Work):
     def configure(self, link: Link) -> None:
         """Build the scene, compare its contract with the bundle's and with the mapping, connect."""
         config = self._config
-        contract, card = read_card(config.bundle_path)
+        bundle = read_bundle(*config.bundle)
+        contract, card = bundle.contract, bundle.card
         self._stage = make_stage(contract.task, config.profile)
         self._stage.contract.require_same(contract, f"the twin of {contract.task!r}", "the bundle")
         self._card, self._link = card, link
@@ -182,13 +183,13 @@ def _text(facts: Mapping[str, Any]) -> Any:
 def make(argv: Sequence[str]) -> tuple[TwinWork, str]:
     """Read the command line of the twin's process."""
     parser = argparse.ArgumentParser(prog="ashore-twin", description="Stand in for a robot, in real time.")
-    parser.add_argument("--bundle", type=Path, required=True, help="the policy.ashore file that it will meet")
+    add_bundle(parser, "that it will meet")
     parser.add_argument("--mapping", required=True, help="name of the robot's mapping")
     parser.add_argument("--profile", required=True, help="reality profile: a shipped name or a YAML file")
     parser.add_argument("--namespace", default="", help="the robot's ROS namespace")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first episode")
     given = parser.parse_args(argv)
-    config = TwinConfig(given.bundle, RobotMapping.named(given.mapping), given.profile, given.seed)
+    config = TwinConfig(bundle_file(given), RobotMapping.named(given.mapping), given.profile, given.seed)
     return TwinWork(config), given.namespace
 
 

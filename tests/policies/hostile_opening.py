@@ -18,7 +18,7 @@ import onnxruntime  # noqa: F401
 
 from ashore.datasets.errors import AshoreError
 from ashore.policies import trial
-from ashore.policies.bundle import load_bundle, read_card, read_evidence
+from ashore.policies.bundle import open_bundle, read_bundle
 from ashore.policies.ranking.gate import check_evidence
 from ashore.real.deploy import DeployConfig, preflight
 from ashore.real.nodes.link import load_rclpy
@@ -66,11 +66,10 @@ def peak_mb() -> int:
 
 
 ENTRIES: dict[str, Callable[[Path], object]] = {
-    "load_bundle": load_bundle,
-    "read_card": read_card,
-    "read_evidence": read_evidence,
-    "check_evidence": check_evidence,
-    "preflight": lambda path: preflight(DeployConfig(path, "twin/crazyflie")),
+    "planner": lambda path: open_bundle(path).planner(),
+    "read_bundle": read_bundle,
+    "check_evidence": lambda path: check_evidence(read_bundle(path)),
+    "preflight": lambda path: preflight(DeployConfig(read_bundle(path), "twin/crazyflie")),
 }
 if __name__ == "__main__":
     load_rclpy()

@@ -1,6 +1,8 @@
 """A bundle is exactly what was exported, or one clear error that names the file."""
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -16,8 +18,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from ashore.datasets.errors import StorageFailed, UnreadableFile
-from ashore.policies.bundle import load_bundle, read_card, read_evidence, write_bundle
-from ashore.policies.errors import InvalidBundle
+from ashore.policies.bundle import Bundle, open_bundle, read_bundle, write_bundle
+from ashore.policies.errors import InvalidBundle, OtherBundle
 from ashore.policies.graph_scan import graph_faults
 from ashore.policies.trial import try_graph
 
@@ -28,12 +30,37 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_was_written_plans(bundle: Path) -> None:
-    planner = load_bundle(bundle)
+    planner = open_bundle(bundle).planner()
     assert planner.contract == CONTRACT and planner.card == CARD and planner.evidence == {}
     assert (planner.obs_horizon, planner.prediction_horizon, planner.action_horizon) == (2, 8, 4)
     obs, noise = np.ones((5, TO, WIDTH)), np.ones((5, TP, WIDTH))
     assert planner.plan(obs, noise) == pytest.approx(np.full((5, TP, WIDTH), 1.1))
-    assert read_card(bundle) == (CONTRACT, CARD) and read_evidence(bundle) == {}
+    assert read_bundle(bundle) == Bundle(bundle, hashlib.sha256(bundle.read_bytes()).hexdigest(), CONTRACT, CARD, {})
+
+
+def test_all_of_an_opened_bundle_is_of_the_bytes_that_were_read_then(bundle: Path, tmp_path: Path) -> None:
+    path, other = tmp_path / "policy.ashore", tmp_path / "other.ashore"
+    path.write_bytes(bundle.read_bytes())
+    slower = replace(CARD, command_hz=CARD.command_hz / 2)
+    write_bundle(other, contents(robot_json=slower.to_json().encode(), evidence_json=b'{"place": 1}'))
+    opened = open_bundle(path)
+    os.replace(other, path)
+    assert opened.planner().card == opened.card == CARD and opened.planner().evidence == opened.evidence == {}
+    assert read_bundle(path).card == slower and read_bundle(path).sha256 != opened.sha256
+    path.unlink()
+    assert opened.planner().plan(np.ones((1, TO, WIDTH)), np.ones((1, TP, WIDTH))).shape == (1, TP, WIDTH)
+
+
+def test_another_file_than_the_expected_one_is_refused_whatever_it_holds(bundle: Path, tmp_path: Path) -> None:
+    sha256, path = read_bundle(bundle).sha256, tmp_path / "policy.ashore"
+    assert open_bundle(bundle, sha256).sha256 == sha256
+    for content in (bundle.read_bytes()[:-1], b"hello", b""):
+        path.write_bytes(content)
+        found = hashlib.sha256(content).hexdigest()
+        with pytest.raises(OtherBundle, match=rf"policy\.ashore .* SHA-256 is {found}\. Expected {sha256}"):
+            open_bundle(path, sha256)
+    with pytest.raises(OtherBundle, match="Expected : every process"):
+        open_bundle(bundle, "")
 
 
 def test_a_graph_is_tried_once_and_anew_where_anything_of_it_changed(
@@ -48,7 +75,7 @@ def test_a_graph_is_tried_once_and_anew_where_anything_of_it_changed(
         return try_graph(graph, obs, noise)
 
     monkeypatch.setattr("ashore.policies.bundle.try_graph", counting)
-    load_bundle(path)
+    open_bundle(path).planner()
     assert not tries
     other = contents(**{"vectors.npz": vectors(obs=np.full((4, TO, WIDTH), 0.5, np.float32))})
     with pytest.raises(InvalidBundle, match="tolerances away"):
@@ -57,7 +84,7 @@ def test_a_graph_is_tried_once_and_anew_where_anything_of_it_changed(
         write_bundle(tmp_path / "other.ashore", other)
     assert len(tries) == 2  # What did not do well is not remembered.
     monkeypatch.setenv("ASHORE_CACHE", "/proc/nowhere")
-    load_bundle(path)
+    open_bundle(path).planner()
     assert len(tries) == 3
 
 
@@ -74,7 +101,7 @@ def test_one_changed_byte_anywhere_is_one_clear_error(bundle: Path, tmp_path: Pa
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
     (tmp_path / "changed.ashore").write_bytes(raw)
     with pytest.raises((InvalidBundle, UnreadableFile), match=r"changed\.ashore"):
-        load_bundle(tmp_path / "changed.ashore")
+        open_bundle(tmp_path / "changed.ashore").planner()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
@@ -84,7 +111,7 @@ def test_cut_short_or_lengthened_is_one_clear_error(bundle: Path, tmp_path: Path
     size = data.draw(st.integers(0, len(raw) - 1))
     (tmp_path / "cut.ashore").write_bytes(data.draw(st.sampled_from([raw[:size], raw + raw[:1], raw[:1] + raw])))
     with pytest.raises((InvalidBundle, UnreadableFile), match=r"cut\.ashore"):
-        read_card(tmp_path / "cut.ashore")
+        read_bundle(tmp_path / "cut.ashore")
 
 
 def test_the_changed_file_is_named(bundle: Path, tmp_path: Path) -> None:
@@ -92,7 +119,7 @@ def test_the_changed_file_is_named(bundle: Path, tmp_path: Path) -> None:
     for name, mark in (("card.md", b"# A policy"), ("contract.json", b'"control_hz"'), ("manifest.json", b'"sha256"')):
         (tmp_path / "p.ashore").write_bytes(raw.replace(mark, mark.swapcase(), 1))
         with pytest.raises(InvalidBundle, match=rf"p\.ashore cannot be used: {name}"):
-            load_bundle(tmp_path / "p.ashore")
+            open_bundle(tmp_path / "p.ashore")
 
 
 def repacked(bundle: Path, out: Path, how: str) -> Path:
@@ -118,14 +145,14 @@ def repacked(bundle: Path, out: Path, how: str) -> Path:
 @pytest.mark.parametrize("how", ["missing", "compressed", "outside", "dated", "linked", "extra", "duplicate"])
 def test_an_archive_of_any_other_form_is_refused(bundle: Path, tmp_path: Path, how: str) -> None:
     with pytest.raises(InvalidBundle):
-        load_bundle(repacked(bundle, tmp_path / "other.ashore", how))
+        open_bundle(repacked(bundle, tmp_path / "other.ashore", how))
 
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_bytes(b"hello")])
 def test_what_is_no_bundle_is_told_so(tmp_path: Path, make: object) -> None:
     make(tmp_path / "x.ashore")  # type: ignore[operator]
     with pytest.raises(UnreadableFile, match=r"x\.ashore"):
-        load_bundle(tmp_path / "x.ashore")
+        open_bundle(tmp_path / "x.ashore")
 
 
 FAULTS = {
@@ -243,12 +270,13 @@ class Refuse:
             raise ImportError("not on a robot: " + name)
 sys.meta_path.insert(0, Refuse())
 import numpy as np
-from ashore.policies.bundle import load_bundle
+from ashore.policies.bundle import open_bundle
 from ashore.policies.execution.executor import ChunkExecutor
 from ashore.policies.execution.guard import Guard
 from ashore.policies.ranking.gate import check_evidence
-planner = load_bundle({str(bundle)!r})
-check_evidence({str(bundle)!r}, is_overridden=True)
+bundle = open_bundle({str(bundle)!r})
+check_evidence(bundle, is_overridden=True)
+planner = bundle.planner()
 executor, guard = ChunkExecutor(planner.contract, 2, 4, 1), Guard(planner.card, 1)
 obs = {{"pos_world_m": np.zeros((1, 3))}}
 executor.observe(planner.contract.flatten_observation(obs), 0.0)

@@ -14,8 +14,8 @@ CODE = """
 import importlib.util, sys
 assert importlib.util.find_spec("torch") is None and importlib.util.find_spec("mujoco") is None
 import numpy as np
-from ashore.policies.bundle import load_bundle
-planner = load_bundle(sys.argv[1])
+from ashore.policies.bundle import open_bundle
+planner = open_bundle(sys.argv[1]).planner()
 width = planner.contract.observation_width
 obs = np.zeros((1, planner.obs_horizon, width), np.float32)
 noise = np.zeros((1, planner.prediction_horizon, planner.contract.action_width), np.float32)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from learning_cases import CONTRACT, ENCODING, reach_data
 
-from ashore.policies.bundle import load_bundle
+from ashore.policies.bundle import open_bundle
 from ashore.policies.checkpoint import RunSettings, load_run
 from ashore.policies.encoding import EncodingSpec
 from ashore.policies.errors import ParityFailed
@@ -104,7 +104,7 @@ def test_a_run_ships_as_a_bundle_that_plans_the_same(tmp_path: Path) -> None:
     files = bundle_files(tmp_path / "run", {"rank": 1})
     assert b"1 network evaluation(s)" in files["card.md"] and b'"rank": 1' in files["evidence.json"]
     bundle = export(tmp_path / "run", tmp_path / "policy.ashore")
-    planner, shipped = load_run(tmp_path / "run"), load_bundle(bundle)
+    planner, shipped = load_run(tmp_path / "run"), open_bundle(bundle).planner()
     assert shipped.contract == CONTRACT and shipped.card == planner.card and shipped.action_horizon == 4
     obs = reach_data(50, seed=3).gather(np.arange(50))[0].numpy()
     noise = np.random.default_rng(0).normal(size=(50, 8, 4)).astype(np.float32)

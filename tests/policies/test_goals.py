@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from learning_cases import CONTRACT, ArrayWindows
 
-from ashore.policies.bundle import load_bundle
+from ashore.policies.bundle import open_bundle
 from ashore.policies.checkpoint import Asked, RunSettings, load_run
 from ashore.policies.errors import InvalidGoal
 from ashore.policies.export import export
@@ -78,7 +78,7 @@ def test_guidance_weighs_the_goal_and_costs_nothing_at_one(run: Path) -> None:
 
 def test_a_goal_is_built_into_the_bundle(run: Path, tmp_path: Path) -> None:
     asked = Asked(SamplerConfig("dpm", 4), 1.5, {"object_pos_base_m": [0.1, 0.1, 0.0]}, "lower")
-    bundle = load_bundle(export(run, tmp_path / "policy.ashore", asked=asked))
+    bundle = open_bundle(export(run, tmp_path / "policy.ashore", asked=asked)).planner()
     assert np.allclose(ends(bundle), ends(run, asked), atol=1e-4)
 
 

@@ -17,15 +17,14 @@ from hypothesis import strategies as st
 
 from ashore.datasets.errors import AshoreError
 from ashore.policies.archive import save_archive
-from ashore.policies.bundle import load_bundle, read_card, read_evidence
-from ashore.policies.ranking.gate import check_evidence
+from ashore.policies.bundle import open_bundle
 
 OPENING = Path(__file__).with_name("hostile_opening.py")
 CPU_S = 2
 """What a graph may compute here; on a robot it is trial.CPU_S."""
 LONGEST_S, PEAK_MB = 20.0, 512
 """Of one file by one entry point, generous for a busy machine; memory is what the policies' promise says."""
-ENTRIES = ("load_bundle", "read_card", "read_evidence", "check_evidence", "preflight")
+ENTRIES = ("planner", "read_bundle", "check_evidence", "preflight")
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name")
 pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
 
@@ -66,7 +65,7 @@ def test_each_hostile_bundle_is_one_clear_error_and_never_a_traceback(
 ) -> None:
     ends = found[name]
     assert set(ends) == set(ENTRIES)
-    told = ends["load_bundle"]
+    told = ends["planner"]
     assert told["end"] == "refused", told
     assert f"{name}.ashore" in told["text"] and re.search(CASES[name][0], told["text"]), told["text"]
     for end in ends.values():
@@ -81,7 +80,7 @@ def test_a_good_bundle_passes_the_same_way(tmp_path: Path) -> None:
     done = open_all([good], tmp_path / "canary")
     assert done.returncode == 0, done.stderr
     ends = {told["entry"]: told for told in map(json.loads, done.stdout.splitlines())}
-    assert [ends[name]["end"] for name in ENTRIES] == ["passed", "passed", "passed", "refused", "refused"]
+    assert [ends[name]["end"] for name in ENTRIES] == ["passed", "passed", "refused", "refused"]
     assert "never ranked" in ends["check_evidence"]["text"] and "crazyflie" in ends["preflight"]["text"]
 
 
@@ -106,9 +105,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def require_one_clear_error(path: Path) -> None:
-    for entry in (load_bundle, read_card, read_evidence, check_evidence):
-        with pytest.raises(AshoreError, match=path.name):
-            entry(path)
+    with pytest.raises(AshoreError, match=path.name):
+        open_bundle(path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
@@ -139,8 +137,7 @@ def test_a_part_changed_under_a_right_hash_is_harmless_or_one_clear_error(
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     save_archive(tmp_path / "part.ashore", {**files, part: bytes(raw)})
-    for entry in (load_bundle, read_card, read_evidence, check_evidence):
-        try:
-            entry(tmp_path / "part.ashore")
-        except AshoreError as error:
-            assert "part.ashore" in str(error)
+    try:
+        open_bundle(tmp_path / "part.ashore").planner()
+    except AshoreError as error:
+        assert "part.ashore" in str(error)

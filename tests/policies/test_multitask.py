@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ashore.cli.main import main
 from ashore.datasets.errors import UnknownName
 from ashore.datasets.store import EpisodeStore
-from ashore.policies.bundle import load_bundle
+from ashore.policies.bundle import open_bundle
 from ashore.policies.checkpoint import Asked, load_run
 from ashore.policies.errors import CannotMix, InvalidGoal
 from ashore.policies.goals import GoalConfig
@@ -77,7 +77,7 @@ def test_a_mix_is_trained_evaluated_and_exported_task_by_task(stores: list[Path]
         assert main(["evaluate", str(run), "--task", task, "--episodes", "1", "--level", "none"]) == 0
         bundle = tmp_path / f"{contract.task.split('/')[1]}.ashore"
         assert main(["export", str(run), "--task", task, "--out", str(bundle)]) == 0
-        shipped = load_bundle(bundle)
+        shipped = open_bundle(bundle).planner()
         assert shipped.contract == contract
         rng = np.random.default_rng(0)
         obs = rng.normal(size=(3, 2, contract.observation_width)).astype(np.float32)

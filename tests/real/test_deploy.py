@@ -18,7 +18,7 @@ pytest.importorskip("pybullet", reason="pybullet is not installed")
 
 from ashore.datasets.errors import ContractMismatch, UnknownName
 from ashore.datasets.store import EpisodeStore
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import read_bundle
 from ashore.real.conductor import Conductor
 from ashore.real.deploy import DeployConfig, deploy
 from ashore.real.errors import ProcessEnded, RobotMismatch, TransitionRefused
@@ -61,7 +61,9 @@ def wait_until(ready: Callable[[], bool], limit_s: float = 30.0) -> None:
 
 def test_an_episode_is_flown_judged_and_recorded_as_the_robot_saw_it(hover_bundle: Path, tmp_path: Path) -> None:
     notes: list[tuple[int, int, str]] = []
-    config = DeployConfig(hover_bundle, ROBOT, PROFILE, 1, tmp_path / "store", seed=3, log_dir=tmp_path / "logs")
+    config = DeployConfig(
+        read_bundle(hover_bundle), ROBOT, PROFILE, 1, tmp_path / "store", seed=3, log_dir=tmp_path / "logs"
+    )
     report = deploy(config, lambda *note: notes.append(note))
     assert node_pids(hover_bundle) == []
     outcome = report.episodes[0]
@@ -73,7 +75,8 @@ def test_an_episode_is_flown_judged_and_recorded_as_the_robot_saw_it(hover_bundl
     assert summary["command_period_ms_p50"] == pytest.approx(20.0, abs=5.0)
     assert len(report.bare_period_ms) > 100 and len(report.received_period_ms) > 100
     assert notes[-1][:2] == (1, 1)
-    contract, card = read_card(hover_bundle)
+    bundle = read_bundle(hover_bundle)
+    contract, card = bundle.contract, bundle.card
     with EpisodeStore.open(tmp_path / "store", readonly=True) as store:
         assert store.contract == contract and len(store) == 1
         episode = store.read(0)
@@ -91,7 +94,9 @@ def test_a_twin_stands_behind_the_topics_of_ones_own_mapping(hover_bundle: Path,
     path = tmp_path / "mine.yaml"
     shipped = (ROOT / "real/robots/crazyflie.yaml").read_text()
     path.write_text(shipped.replace("odometry:", "state/odometry:").replace("setpoint/body_rate:", "told:"))
-    report = deploy(DeployConfig(hover_bundle, f"twin/{path}", PROFILE, 1, seed=3, log_dir=tmp_path / "logs"))
+    report = deploy(
+        DeployConfig(read_bundle(hover_bundle), f"twin/{path}", PROFILE, 1, seed=3, log_dir=tmp_path / "logs")
+    )
     assert report.episodes[0].truncated and report.episodes[0].guard_ticks > 200
 
 
@@ -105,7 +110,7 @@ def test_a_killed_policy_is_a_stop_and_nothing_moves_before_the_guard_is_active(
         heard.append((time.monotonic(), float(channel.read(message)["rate_body_rad_s"][2])))
 
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(Deployment(marked_bundle, ROBOT, PROFILE, 0, "loopback", domain_id))
+        plan = process_plan(Deployment(read_bundle(marked_bundle), ROBOT, PROFILE, 0, "loopback", domain_id))
         with Supervision(plan, tmp_path) as supervision, Conductor("crazyflie", domain_id, supervision) as conductor:
             conductor.link.subscribe(channel.topic, channel.type, "order", judge)
             for node in ("twin", "policy", "guard"):
@@ -128,7 +133,7 @@ def test_a_killed_policy_is_a_stop_and_nothing_moves_before_the_guard_is_active(
 
 
 def test_a_twin_of_another_contract_refuses_and_says_which_field(slower_bundle: Path, tmp_path: Path) -> None:
-    config = DeployConfig(slower_bundle, ROBOT, PROFILE, log_dir=tmp_path)
+    config = DeployConfig(read_bundle(slower_bundle), ROBOT, PROFILE, log_dir=tmp_path)
     with pytest.raises(TransitionRefused, match=r"'twin' refused to configure(.|\n)*control_hz: 50.0 against 25.0"):
         deploy(config)
     assert node_pids(slower_bundle) == []
@@ -136,25 +141,27 @@ def test_a_twin_of_another_contract_refuses_and_says_which_field(slower_bundle: 
 
 def test_what_cannot_fit_is_refused_before_a_process_starts(hover_bundle: Path) -> None:
     with pytest.raises(RobotMismatch, match="made for robot 'crazyflie' and meets robot 'panda'"):
-        deploy(DeployConfig(hover_bundle, "twin/panda", "arm_mild"))
+        deploy(DeployConfig(read_bundle(hover_bundle), "twin/panda", "arm_mild"))
     with pytest.raises(UnknownName, match="no robot 'twin/cracyflie'"):
-        deploy(DeployConfig(hover_bundle, "twin/cracyflie"))
+        deploy(DeployConfig(read_bundle(hover_bundle), "twin/cracyflie"))
     with pytest.raises(UnknownName, match="no reality profile 'quadrotor_mad'"):
-        deploy(DeployConfig(hover_bundle, ROBOT, "quadrotor_mad"))
+        deploy(DeployConfig(read_bundle(hover_bundle), ROBOT, "quadrotor_mad"))
 
 
 def test_a_store_of_another_contract_is_refused(hover_bundle: Path, slower_bundle: Path, tmp_path: Path) -> None:
-    EpisodeStore.create(tmp_path / "store", read_card(slower_bundle)[0])
+    EpisodeStore.create(tmp_path / "store", read_bundle(slower_bundle).contract)
     with pytest.raises(ContractMismatch, match="control_hz"):
-        deploy(DeployConfig(hover_bundle, ROBOT, PROFILE, 1, tmp_path / "store"))
+        deploy(DeployConfig(read_bundle(hover_bundle), ROBOT, PROFILE, 1, tmp_path / "store"))
 
 
 def test_ctrl_c_leaves_no_process_and_keeps_what_was_recorded(hover_bundle: Path, tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
+from ashore.policies.bundle import read_bundle
 from ashore.real.deploy import DeployConfig, deploy
 store = Path({str(tmp_path / "store")!r})
-deploy(DeployConfig(Path({str(hover_bundle)!r}), {ROBOT!r}, {PROFILE!r}, 5, store, log_dir=Path({str(tmp_path)!r})))
+bundle = read_bundle({str(hover_bundle)!r})
+deploy(DeployConfig(bundle, {ROBOT!r}, {PROFILE!r}, 5, store, log_dir=Path({str(tmp_path)!r})))
 """
     recording = tmp_path / "store"
 

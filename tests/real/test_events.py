@@ -24,6 +24,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import Log
 from std_msgs.msg import Header
 
+from ashore.policies.bundle import read_bundle
 from ashore.real.deploy import DeployConfig, deploy
 from ashore.real.errors import TransitionRefused
 from ashore.real.event_log import EventLog
@@ -184,7 +185,7 @@ def test_killed_at_any_moment_what_was_heard_stays(hover_bundle: Path, tmp_path:
 
 def test_a_refusal_at_configure_is_heard_with_its_field(slower_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(TransitionRefused) as refusal:
-        deploy(DeployConfig(slower_bundle, ROBOT, PROFILE, log_dir=tmp_path))
+        deploy(DeployConfig(read_bundle(slower_bundle), ROBOT, PROFILE, log_dir=tmp_path))
     events = events_of(tmp_path / "events.jsonl")
     refusals = [text for level, text in texts(events, "log", "crazyflie/twin") if level == "error"]
     assert "configure refused" in refusals[0] and "control_hz: 50.0 against 25.0" in refusals[0]
@@ -197,7 +198,7 @@ def test_a_full_disk_ends_the_events_and_nothing_else(
 ) -> None:
     (tmp_path / "events.jsonl").symlink_to("/dev/full")
     with pytest.raises(TransitionRefused, match="control_hz"):
-        deploy(DeployConfig(slower_bundle, ROBOT, PROFILE, log_dir=tmp_path))
+        deploy(DeployConfig(read_bundle(slower_bundle), ROBOT, PROFILE, log_dir=tmp_path))
     warnings = [record.getMessage() for record in caplog.records if "events.jsonl" in record.getMessage()]
     assert len(warnings) == 1 and "No space left on device" in warnings[0]
 

@@ -15,6 +15,7 @@ pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
 pytest.importorskip("pybullet", reason="pybullet is not installed")
 
 from ashore.datasets.errors import UnreadableFile
+from ashore.policies.bundle import read_bundle
 from ashore.real.conductor import Conductor
 from ashore.real.errors import SecurityNotEnforced
 from ashore.real.network import Network, applied, check_loopback, environment, own_domain
@@ -62,7 +63,7 @@ def all_sockets(supervision: Supervision) -> dict[str, list[str]]:
 @contextmanager
 def started(bundle: Path, logs: Path, network: Network = "loopback") -> Iterator[tuple[Supervision, int]]:
     with own_domain() as domain_id, applied(environment(network, domain_id)):
-        plan = process_plan(Deployment(bundle, ROBOT, PROFILE, 0, network, domain_id))
+        plan = process_plan(Deployment(read_bundle(bundle), ROBOT, PROFILE, 0, network, domain_id))
         with Supervision(plan, logs) as supervision:
             yield supervision, domain_id
 
@@ -110,13 +111,15 @@ def test_the_same_processes_without_the_settings_are_open(hover_bundle: Path, tm
 REFUSED = """
 import os, sys
 from pathlib import Path
+from ashore.policies.bundle import read_bundle
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
 from ashore.real.network import applied, environment, own_domain
 from ashore.real.plan import Deployment, process_plan
 from ashore.real.supervision import Supervision
 with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-    plan = process_plan(Deployment(Path(sys.argv[1]), "twin/crazyflie", "quadrotor_mild", 0, "loopback", domain_id))
+    bundle = read_bundle(sys.argv[1])
+    plan = process_plan(Deployment(bundle, "twin/crazyflie", "quadrotor_mild", 0, "loopback", domain_id))
     with Supervision(plan, Path("logs")) as supervision, Conductor("crazyflie", domain_id, supervision) as conductor:
         for process in plan:
             try:
@@ -164,14 +167,14 @@ def test_enforced_security_without_keys_makes_no_node() -> None:
 
 @pytest.mark.parametrize("content", [None, "<dds>", ""])
 def test_a_missing_or_broken_file_of_transports_starts_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+    hover_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
 ) -> None:
     if content is not None:
         (tmp_path / "transports.xml").write_text(content)
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(tmp_path / "transports.xml"))
     assert environment("loopback", None)["FASTDDS_BUILTIN_TRANSPORTS"] == "SHM"
     with pytest.raises(UnreadableFile, match=r"transports\.xml.*unset FASTDDS_DEFAULT_PROFILES_FILE"):
-        process_plan(Deployment(tmp_path / "policy.ashore", ROBOT, PROFILE, 0, "ambient"))
+        process_plan(Deployment(read_bundle(hover_bundle), ROBOT, PROFILE, 0, "ambient"))
     monkeypatch.setenv("ASHORE_NETWORK", "ambient")
     with pytest.raises(UnreadableFile, match=r"transports\.xml"):
         check_loopback()

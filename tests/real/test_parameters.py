@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
 
+from ashore.policies.bundle import read_bundle
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
 from ashore.real.network import applied, environment, own_domain
@@ -36,7 +37,9 @@ def test_what_a_node_cannot_do_is_refused_at_configure(
     params = tmp_path / "params.yaml"
     params.write_text(f"/**:\n  ros__parameters:\n    {parameters}\n")
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(Deployment(circling_bundle, "panda", domain_id=domain_id, namespace="cell", params=params))
+        plan = process_plan(
+            Deployment(read_bundle(circling_bundle), "panda", domain_id=domain_id, namespace="cell", params=params)
+        )
         plan = parts_of(plan, ("guard",))
         with (
             Supervision(plan, tmp_path / "logs") as supervision,
@@ -50,7 +53,9 @@ def test_what_is_given_by_name_wins_over_a_file(circling_bundle: Path, tmp_path:
     params = tmp_path / "params.yaml"
     params.write_text("/**:\n  ros__parameters:\n    speed: 0.5\n")
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(Deployment(circling_bundle, "panda", domain_id=domain_id, speed=0.0001, params=params))
+        plan = process_plan(
+            Deployment(read_bundle(circling_bundle), "panda", domain_id=domain_id, speed=0.0001, params=params)
+        )
         plan = parts_of(plan, ("guard",))
         with (
             Supervision(plan, tmp_path / "logs") as supervision,

@@ -18,7 +18,7 @@ pytest.importorskip("pybullet", reason="pybullet is not installed")
 
 from ashore.cli.main import main
 from ashore.datasets.store import EpisodeStore
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import read_bundle
 from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
 from ashore.real.errors import ProcessEnded, RobotTaken, TransitionRefused
@@ -40,7 +40,7 @@ def circling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def robot(circling_bundle: Path, tmp_path: Path) -> Iterator[tuple[int, Conductor]]:
     """An arm in its own process: its domain, and a node to look at it with."""
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(Deployment(circling_bundle, "twin/panda", None, 0, "loopback", domain_id))[:1]
+        plan = process_plan(Deployment(read_bundle(circling_bundle), "twin/panda", None, 0, "loopback", domain_id))[:1]
         with (
             Supervision(plan, tmp_path / "robot") as supervision,
             Conductor("panda", domain_id, supervision) as conductor,
@@ -98,7 +98,7 @@ def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
         yield from keys_at((1.5, "y"), (0.3, "q"))
 
     config = SessionConfig(
-        circling_bundle,
+        read_bundle(circling_bundle),
         "panda",
         domain_id,
         record=tmp_path / "store",
@@ -123,7 +123,7 @@ def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
         metas = [store.read_meta(index) for index in store.indices]
         assert len(store.read(store.indices[-1]).streams["wrist_rgb"]) > 20
     changes = np.diff([*heard[: counts["let go"]]], axis=0)  # The stop brakes: it does not stand at once.
-    limits = read_card(circling_bundle)[1].limits
+    limits = read_bundle(circling_bundle).card.limits
     most = np.array(limits.max_acceleration[:7]) / 50.0**2
     assert np.all(np.abs(np.diff(changes, axis=0)) <= most * (1 + 1e-6) + 1e-9)
     assert np.all(np.abs(heard[-1] - heard[-2]) <= most)  # So does a deactivate: the last word stands still.
@@ -146,7 +146,7 @@ def test_a_policy_that_dies_ends_the_session_and_what_was_recorded_stays(
         yield from keys_at((5.0, ""))
 
     config = SessionConfig(
-        circling_bundle,
+        read_bundle(circling_bundle),
         "panda",
         robot[0],
         record=tmp_path / "store",
@@ -162,7 +162,7 @@ def test_a_policy_that_dies_ends_the_session_and_what_was_recorded_stays(
 def test_a_bundle_that_no_ranking_speaks_for_is_refused_by_the_policys_own_process(
     circling_bundle: Path, robot: tuple[int, Conductor], tmp_path: Path
 ) -> None:
-    config = SessionConfig(circling_bundle, "panda", robot[0], log_dir=tmp_path / "logs")
+    config = SessionConfig(read_bundle(circling_bundle), "panda", robot[0], log_dir=tmp_path / "logs")
     with pytest.raises(TransitionRefused, match="it was never ranked"):
         hold_session(config, iter(()), print)
 
@@ -177,7 +177,7 @@ def test_a_camera_that_sees_nothing_keeps_the_robot_inactive(
         writer.write(np.zeros((96, 128, 3), np.uint8))
     writer.release()
     config = SessionConfig(
-        circling_bundle,
+        read_bundle(circling_bundle),
         "panda",
         robot[0],
         cameras=(CameraSpec("wrist", str(path), 128, 96),),
@@ -192,7 +192,7 @@ def test_a_camera_that_sees_nothing_keeps_the_robot_inactive(
 
 
 def test_a_robot_has_one_session(circling_bundle: Path, tmp_path: Path) -> None:
-    config = SessionConfig(circling_bundle, "panda", 99, log_dir=tmp_path)
+    config = SessionConfig(read_bundle(circling_bundle), "panda", 99, log_dir=tmp_path)
     with own_robot(99, "panda"), pytest.raises(RobotTaken, match="another session commands 'panda' in ROS domain 99"):
         hold_session(config, iter(()), print)
     with own_robot(99, "panda"):

@@ -1,5 +1,6 @@
 """An operator's place at a running deployment: what the nodes say, a stop from the keyboard, and a deadman."""
 
+import hashlib
 import subprocess
 import sys
 import time
@@ -30,8 +31,10 @@ def test_status_and_a_stop_from_the_keyboard(marked_bundle: Path, tmp_path: Path
         domain = ("--domain", str(graph.domain_id))
         code, told = ashore("status", "--once", *domain)
         assert code == 0, told
-        assert all(node in told for node in ("crazyflie/twin", "crazyflie/policy", "crazyflie/guard"))
+        assert all(node in told for node in ("crazyflie/twin", "crazyflie/policy", "crazyflie/guard")), told
         assert "commands pass" in told and "active" in told
+        mark, health = hashlib.sha256(marked_bundle.read_bytes()).hexdigest()[:12], graph.station.health()
+        assert {health[f"crazyflie/{node}"].facts["bundle"] for node in ("policy", "guard")} == {mark} and mark in told
         code, told = ashore("operate", "--robot", "crazyflie", *domain, keys=" ")
         assert code == 0 and "STOP is pressed" in told
         time.sleep(1.5)

@@ -12,6 +12,7 @@ import yaml
 pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
 pytest.importorskip("pybullet", reason="pybullet is not installed")
 
+from ashore.policies.bundle import read_bundle
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
 from ashore.real.mapping import ROBOTS_DIR
@@ -52,7 +53,7 @@ def test_a_torque_beyond_the_limit_stops_the_arm(circling_bundle: Path, measurin
     names = yaml.safe_load(measuring.read_text())["observations"]["torques"]["features"]["joint_torque_n_m"]["names"]
     torques_n_m, ended = [1.0] * len(names), threading.Event()
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(Deployment(circling_bundle, "twin/panda", domain_id=domain_id))
+        plan = process_plan(Deployment(read_bundle(circling_bundle), "twin/panda", domain_id=domain_id))
         args = tuple(
             str(measuring) if word == "panda" and before == "--mapping" else word
             for before, word in zip(("", *plan[-1].args), plan[-1].args, strict=False)
@@ -97,7 +98,7 @@ def test_a_twin_that_measures_no_torques_refuses_a_mapping_of_them(
     circling_bundle: Path, measuring: Path, tmp_path: Path
 ) -> None:
     with own_domain() as domain_id, applied(environment("loopback", domain_id)):
-        plan = process_plan(Deployment(circling_bundle, f"twin/{measuring}", domain_id=domain_id))
+        plan = process_plan(Deployment(read_bundle(circling_bundle), f"twin/{measuring}", domain_id=domain_id))
         plan = parts_of(plan, ("twin",))
         with (
             Supervision(plan, tmp_path / "logs") as supervision,

@@ -14,7 +14,7 @@ from point_cases import CONTRACT, PointSimulation
 from ashore.datasets.contract import Contract
 from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.datasets.store import EpisodeStore
-from ashore.policies.bundle import read_evidence, write_bundle
+from ashore.policies.bundle import Bundle, read_bundle, write_bundle
 from ashore.policies.checkpoint import Asked, candidate_path, load_checkpoint, save_candidate
 from ashore.policies.errors import CannotRank, EvidenceMissing, EvidenceRejected, NotARun
 from ashore.policies.export import export
@@ -77,29 +77,30 @@ def copied(ranking: Ranking, folder: Path) -> tuple[Ranking, dict[str, Path]]:
     return replace(ranking, policies=tuple(policies)), runs
 
 
-def shipped(path: Path, contract: Contract, evidence: Mapping[str, object]) -> Path:
+def shipped(path: Path, contract: Contract, evidence: Mapping[str, object]) -> Bundle:
     """Write a bundle of some other policy with this evidence."""
     robot = replace(bundle_cases.CARD, name=contract.robot).to_json().encode()
     files = bundle_cases.contents(contract_json=contract.to_json().encode(), robot_json=robot)
-    return write_bundle(path, {**files, "evidence.json": json.dumps(evidence).encode()})
+    return read_bundle(write_bundle(path, {**files, "evidence.json": json.dumps(evidence).encode()}))
 
 
 def test_a_ranked_run_ships_with_its_evidence(ranking: Ranking, tmp_path: Path) -> None:
     own, runs = copied(ranking, tmp_path)
     saved = save_evidence(own)
-    bundle = export(runs["everywhere"], tmp_path / "p.ashore")
-    assert check_evidence(bundle) == read_evidence(bundle) == json.loads(json.dumps(saved["everywhere"]))
+    bundle = read_bundle(export(runs["everywhere"], tmp_path / "p.ashore"))
+    check_evidence(bundle)
+    assert bundle.evidence == json.loads(json.dumps(saved["everywhere"]))
 
 
 def test_the_gate_lets_only_a_policy_without_vetoes_pass(ranking: Ranking, tmp_path: Path) -> None:
     saved = save_evidence(copied(ranking, tmp_path)[0])
     digest = bundle_cases.CONTRACT.digest
     good = {**saved["everywhere"], "contract_sha256": digest}
-    assert check_evidence(shipped(tmp_path / "a.ashore", bundle_cases.CONTRACT, good))["place"] == 1
+    check_evidence(shipped(tmp_path / "a.ashore", bundle_cases.CONTRACT, good))
     bad = shipped(tmp_path / "b.ashore", bundle_cases.CONTRACT, {**saved["nearby"], "contract_sha256": digest})
     with pytest.raises(EvidenceRejected, match=r"b\.ashore may not be deployed: the ranking holds"):
         check_evidence(bad)
-    assert check_evidence(bad, is_overridden=True)["place"] == 2
+    check_evidence(bad, is_overridden=True)
     cases = {
         "never ranked": {},
         "lacks weights_sha256": {key: value for key, value in good.items() if key != "weights_sha256"},
@@ -136,7 +137,7 @@ def test_a_candidate_chosen_after_the_ranking_has_no_evidence(ranking: Ranking, 
     (run / "selection.json").write_text('{"chosen": 7}')
     assert matching_evidence(run) == {}
     with pytest.raises(EvidenceMissing, match="never ranked"):
-        check_evidence(export(run, tmp_path / "p.ashore"))
+        check_evidence(read_bundle(export(run, tmp_path / "p.ashore")))
     candidate_path(run, 7).unlink()
     with pytest.raises(NotARun, match=r"candidates/00000007\.safetensors is missing"):
         matching_evidence(run)
@@ -150,7 +151,7 @@ def test_what_was_not_ranked_ships_without_evidence(ranking: Ranking, tmp_path: 
     saved = save_evidence(own)
     bundle = export(runs["everywhere"], tmp_path / "p.ashore", asked=asked, precision=precision)
     with pytest.raises(EvidenceMissing, match="never ranked"):
-        check_evidence(bundle)
+        check_evidence(read_bundle(bundle))
     with pytest.raises(EvidenceMissing, match="not of these options"):
         export(runs["everywhere"], tmp_path / "p.ashore", saved["everywhere"], asked, precision)
 
