@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from ashore.cli.deploy import Deploy
 from ashore.cli.main import COMMANDS
+from benchmarks.linear_bundles import circling_arm
 
 ROOT = Path(__file__).parents[1]
 CONTAINER, SYSTEMD = ROOT / "launch/container", ROOT / "launch/systemd"
@@ -86,7 +87,8 @@ def test_the_container_runs_one_command_as_a_plain_user() -> None:
     assert not {"ADD", "EXPOSE", "HEALTHCHECK"} & set(names)
 
 
-def test_plan_needs_nothing_that_the_container_lacks() -> None:
+def test_plan_needs_nothing_that_the_container_lacks(tmp_path: Path) -> None:
+    bundle = circling_arm(tmp_path / "policy.ashore")
     code = f"""
 import sys
 class Refuse:
@@ -95,7 +97,7 @@ class Refuse:
             raise ModuleNotFoundError("not on a robot: " + name)
 sys.meta_path.insert(0, Refuse())
 from ashore.cli.main import main
-sys.exit(main(["plan", "--json", "--bundle", "policy.ashore"]))
+sys.exit(main(["plan", "--json", "--bundle", {str(bundle)!r}]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and '"ashore.real.nodes.guard"' in done.stdout, done.stderr
