@@ -10,6 +10,7 @@ from PIL import Image
 from ashore.cli.main import COMMANDS, main
 from ashore.datasets.contract import Contract
 from ashore.datasets.store import EpisodeStore
+from benchmarks.linear_bundles import circling_arm
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
@@ -117,14 +118,14 @@ def test_import_offers_the_formats_that_exist(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_plan_is_json_that_names_its_interpreter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--json", "--bundle", str(tmp_path / "policy.ashore")]) == 0
+    assert main(["plan", "--json", "--bundle", str(circling_arm(tmp_path / "policy.ashore"))]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert Path(plan["python"]).is_file()
     assert [process["name"] for process in plan["processes"]] == ["twin", "policy", "guard"]
 
 
 def test_plan_for_people_is_a_command_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--bundle", str(tmp_path / "policy.ashore"), "--robot", "twin/crazyflie"]) == 0
+    assert main(["plan", "--bundle", str(circling_arm(tmp_path / "policy.ashore")), "--robot", "twin/crazyflie"]) == 0
     said = capsys.readouterr().out
     assert said.count(" -m ashore.real.nodes.") == 3
     assert "crazyflie/guard" in said
