@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ashore.real.health import Health
     from ashore.real.station import Station
 
-FIRST_S = 3.0
-"""How long the first words are waited for; nodes speak once a second."""
+FIRST_S, MOST_S = 3.0, 10.0
+"""How long first words are waited for; the latter while a node that is there was not heard. All speak once a second."""
 LOOK_S = 0.2
 """How often it is looked whether somebody still reads."""
 COLORS = {"ok": "green", "warning": "yellow", "error": "red", "stale": "magenta"}
@@ -63,8 +63,10 @@ class Status:
 
         from ashore.cli.console import wide_console
 
-        until_s = time.monotonic() + FIRST_S
-        while time.monotonic() < until_s and not (station.health() and not self.once):
+        until_s, at_last_s = time.monotonic() + FIRST_S, time.monotonic() + MOST_S
+        while time.monotonic() < (until_s if station.all_heard() else at_last_s):
+            if station.health() and not self.once:
+                break
             time.sleep(0.05)
         if self.json:
             tell_health(station)

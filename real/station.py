@@ -12,7 +12,7 @@ from typing import Any, Self
 from ashore.real.conductor import TRANSITIONS
 from ashore.real.errors import NoNode, NothingRuns
 from ashore.real.events import Event, listen
-from ashore.real.health import Health, Listener
+from ashore.real.health import TOPIC, Health, Listener
 from ashore.real.messages import message_class
 from ashore.real.network import running_domains
 from ashore.real.nodes.link import quality_profile
@@ -77,6 +77,10 @@ class Station:
         """Give how every node that was heard of is now."""
         now_s = time.monotonic()
         return {name: heard.now(now_s) for name, heard in sorted(self._listener.heard.items())}
+
+    def all_heard(self) -> bool:
+        """Whether every node that was found has said how it is."""
+        return len(self._listener.heard) >= int(self._own.node.count_publishers(TOPIC))
 
     def follow(self, take: Callable[[Event], None]) -> None:
         """Call take for everything that happens from now on, on our node's thread."""
