@@ -68,7 +68,9 @@ class Supervision:
         return self.log_dir / f"{name}.log"
 
     def tail(self, name: str) -> str:
-        """Give the last lines of a process's log."""
+        """Give the last lines of a process's log; nothing of a node that is no process of ours."""
+        if name not in self._running:
+            return ""
         lines = self.log_path(name).read_text(errors="replace").splitlines()[-TAIL_LINES:]
         return "\n".join(f"  {line}" for line in lines)
 

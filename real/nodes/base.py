@@ -13,7 +13,8 @@ import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any
@@ -90,17 +91,17 @@ def run_node(name: str, make: Callable[[Sequence[str]], tuple[Work, str]], argv:
         return 2
     options = rclpy.signals.SignalHandlerOptions.NO
     rclpy.init(args=ros or None, signal_handler_options=options)
-    node = _make_node(name, namespace, work)
+    node = make_node(name, namespace, work)
     ended.link = node.link
     try:
-        _spin(node, ended)
+        with serve([node], ended.event):
+            # A plain wait in the main thread lets Python run the signal handlers at once.
+            while not ended.event.wait(POLL_S * 5):
+                continue
     finally:
         try:
-            with _Reported(node.link, "the last deactivate"):
-                work.deactivate()
-                node.link.clear()
+            end_node(node, work)
         finally:
-            node.destroy_node()
             rclpy.try_shutdown()
             # At once, not when the interpreter ends: else the middleware's shared memory can outlive us.
             rclpy.get_default_context().destroy()
@@ -131,28 +132,40 @@ class _Ending:
         self.event.set()
 
 
-def _spin(node: Any, ended: _Ending) -> None:
-    """Serve callbacks on a thread of their own until the end.
+@contextmanager
+def serve(nodes: Sequence[Any], ended: threading.Event) -> Iterator[None]:
+    """Serve the callbacks of nodes of one context on a thread of their own, until the end of the block is told.
 
     The events executor is marked experimental, yet it takes a message with a fraction of the Python of the others,
     which build their wait set anew each time and keep the control loop waiting for the interpreter meanwhile.
     """
     from rclpy.experimental.events_executor import EventsExecutor
 
-    executor = EventsExecutor()
-    executor.add_node(node)
+    executor = EventsExecutor(context=nodes[0].context)
+    for node in nodes:
+        executor.add_node(node)
 
-    def serve() -> None:
-        while not ended.event.is_set():
+    def work() -> None:
+        while not ended.is_set():
             executor.spin_once(timeout_sec=POLL_S)
 
-    thread = threading.Thread(target=serve, name="ros", daemon=True)
+    thread = threading.Thread(target=work, name="ros", daemon=True)
     thread.start()
-    # A plain wait in the main thread lets Python run the signal handlers at once.
-    while not ended.event.wait(POLL_S * 5):
-        continue
-    thread.join(timeout=2.0)
-    executor.shutdown(timeout_sec=1.0)
+    try:
+        yield
+    finally:
+        thread.join(timeout=2.0)
+        executor.shutdown(timeout_sec=1.0)
+
+
+def end_node(node: Any, work: Work) -> None:
+    """Bring a node's work to rest and take the node down; what fails is logged."""
+    try:
+        with _Reported(node.link, "the last deactivate"):
+            work.deactivate()
+            node.link.clear()
+    finally:
+        node.destroy_node()
 
 
 class _Transitions:
@@ -207,15 +220,15 @@ class _Transitions:
         self._teller.tell(replace(health, facts={"state": self._state, **health.facts}))
 
 
-def _make_node(name: str, namespace: str, work: Work) -> Any:
-    """Make the lifecycle node; the class stands in here because its base comes with rclpy."""
+def make_node(name: str, namespace: str, work: Work, context: Any = None) -> Any:
+    """Make the lifecycle node of a work; the class stands in here because its base comes with rclpy."""
     from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
     class ManagedNode(LifecycleNode):
         """Makes its transitions as the work says."""
 
         def __init__(self) -> None:
-            super().__init__(name, namespace=namespace)
+            super().__init__(name, namespace=namespace, context=context)
             self._transitions = _Transitions(self, work)
             self.link = self._transitions.link
 
