@@ -1,6 +1,7 @@
 """Several nodes in one process, for a test or a debugger: the same works in the same frame, served by one thread.
 
 What a process of its own is for is not there: a priority, an interpreter, an end with the others.
+Once in a process: the middleware keeps what it opened until that ends, and later nodes of the domain may not be heard.
 """
 
 import threading

@@ -1,7 +1,10 @@
 """The nodes of a deployment in one process: the same works, driven by the same conductor."""
 
-import time
+import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,60 +12,22 @@ pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
 pytest.importorskip("pybullet", reason="pybullet is not installed")
 
 from ashore.policies.execution.guard import STOPS
-from ashore.real.conductor import Conductor
-from ashore.real.errors import TransitionRefused
-from ashore.real.mapping import RobotMapping
-from ashore.real.network import applied, environment, own_domain
-from ashore.real.nodes.composed import composed
-from ashore.real.nodes.guard import GuardWork
-from ashore.real.nodes.policy import PolicyWork
-from ashore.real.nodes.told import BundleFile
-from ashore.real.nodes.twin import TwinConfig, TwinWork
-from ashore.real.supervision import Supervision
-
-NODES = ("twin", "policy", "guard")
 
 
-def test_twin_policy_and_guard_fly_in_one_process(hover_bundle: Path, tmp_path: Path) -> None:
-    bundle, mapping = BundleFile(hover_bundle), RobotMapping.named("crazyflie")
-    works = {
-        "twin": TwinWork(TwinConfig(bundle, mapping, "quadrotor_mild", 3)),
-        "policy": PolicyWork(bundle, mapping, 0),
-        "guard": GuardWork(bundle, mapping),
-    }
-    with (
-        own_domain() as domain_id,
-        applied(environment("loopback", domain_id)),
-        composed(works, "crazyflie", domain_id),
-        Supervision([], tmp_path) as nobody,
-        Conductor("crazyflie", domain_id, nobody) as conductor,
-    ):
-        conductor.configure(NODES)
-        for node in NODES:
-            conductor.transition(node, "activate")
-        time.sleep(2.0)
-        for node in reversed(NODES):
-            conductor.transition(node, "deactivate")
-        told = conductor.ask("guard/report")
-    assert told["ticks"] > 20 and not set(told["reasons"]) & set(STOPS) - {"stale"}
+def told_by(bundle: Path, twins_bundle: Path) -> tuple[dict[str, Any], str]:
+    script = Path(__file__).with_name("composed_process.py")
+    command = [sys.executable, str(script), str(bundle), str(twins_bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told, done.stdout + done.stderr
 
 
-def test_what_one_refuses_leaves_the_others_as_they_are(
-    hover_bundle: Path, slower_bundle: Path, tmp_path: Path
-) -> None:
-    mapping = RobotMapping.named("crazyflie")
-    works = {
-        "twin": TwinWork(TwinConfig(BundleFile(slower_bundle), mapping, "quadrotor_mild", 3)),
-        "guard": GuardWork(BundleFile(hover_bundle), mapping),
-    }
-    with (
-        own_domain() as domain_id,
-        applied(environment("loopback", domain_id)),
-        composed(works, "crazyflie", domain_id),
-        Supervision([], tmp_path) as nobody,
-        Conductor("crazyflie", domain_id, nobody) as conductor,
-    ):
-        conductor.configure(["guard"])
-        with pytest.raises(TransitionRefused, match="twin"):
-            conductor.configure(["twin"])
-        conductor.transition("guard", "activate")
+def test_twin_policy_and_guard_fly_in_one_process(hover_bundle: Path) -> None:
+    told, _ = told_by(hover_bundle, hover_bundle)
+    assert told["ticks"] > 20 and not set(told["reasons"]) & (set(STOPS) - {"stale"})
+
+
+def test_what_one_refuses_leaves_the_others_as_they_are(hover_bundle: Path, slower_bundle: Path) -> None:
+    told, logged = told_by(hover_bundle, slower_bundle)
+    assert "twin" in told["refused"] and "control_hz" in logged
