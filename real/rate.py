@@ -1,4 +1,4 @@
-"""A loop at a steady rate: monotonic deadlines on a thread of its own, misses counted and periods kept."""
+"""A loop at a steady rate: deadlines of the node's clock on a thread of its own, misses counted and periods kept."""
 
 import os
 import threading
@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from ashore.real.clock import EARLY_S, REAL_TIME, Clock
 
 KEPT = 20_000
 """Samples kept of each kind: 7 minutes at 50 Hz, and 0.6 MB."""
@@ -43,6 +45,22 @@ class Pacer:
         """Move all further deadlines, to stay in phase with what arrives from another clock."""
         if self._next_s is not None:
             self._next_s += seconds
+
+    def settle(self, now_s: float) -> None:
+        """Take in when the present tick came, by a clock that may have jumped: what is lost is counted, and no burst.
+
+        ahead    the deadlines that were passed while asleep are missed, but the last one: it is the present tick's
+        back     one period is missed, and the grid begins anew with the present tick
+        """
+        if self._next_s is None:
+            return
+        ahead_s = now_s + EARLY_S - self._next_s  # A sleep may be over so early.
+        late = int(ahead_s / self.period_s) + 1 if ahead_s >= 0 else 0
+        self.missed += late
+        self._next_s += late * self.period_s
+        if self._next_s - now_s > 2 * self.period_s:
+            self.missed += 1
+            self._next_s = now_s + self.period_s
 
     def take_missed(self) -> int:
         """Hand over the count of missed deadlines and start afresh."""
@@ -119,26 +137,30 @@ class Loop:
     A fault of the body ends the thread and reaches threading.excepthook, which ends the process.
     """
 
-    def __init__(self, name: str, period_s: float, body: Callable[[float], None]) -> None:
-        self.pacer = Pacer(period_s)
+    def __init__(self, name: str, period_s: float, body: Callable[[float], None], clock: Clock = REAL_TIME) -> None:
+        self.pacer = Pacer(period_s, clock.now_s)
         self.periods = Samples()
         self._name = name
         self._body = body
         self._halt = threading.Event()
+        self._clock, self._now_s = clock, clock.now_s
+        self.sleep = clock.sleeper(self._halt, 2 * period_s)
+        """Sleep for so many seconds of the loop's clock, within a tick; stop() ends it where time stands still."""
         self._thread: threading.Thread | None = None
 
     def start(self, first_s: float | None = None) -> None:
-        """Start ticking, the first tick at first_s of the monotonic clock or at once."""
+        """Start ticking, the first tick at first_s of the loop's clock or at once."""
         self.stop()
         self._halt.clear()
         self.periods.lift()
-        self.pacer.start(time.monotonic() if first_s is None else first_s)
+        self.pacer.start(self._now_s() if first_s is None else first_s)
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop ticking; returns when the present tick is done."""
         self._halt.set()
+        self._clock.wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         self._thread = None
@@ -146,10 +168,12 @@ class Loop:
     def _run(self) -> None:
         while not self._halt.is_set():
             # Event.wait would cost a lock and up to a millisecond of jitter; stop() waits one period at most.
-            time.sleep(self.pacer.wait_s())
+            self.sleep(self.pacer.wait_s())
             if self._halt.is_set():
                 return
-            now_s = time.monotonic()
+            now_s = self._now_s()
+            if self._clock.can_jump:
+                self.pacer.settle(now_s)
             self.periods.mark(now_s)
             self._body(now_s)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,12 @@ class Proposals:
         self.contested = False
         """Whether somebody else has proposed too."""
         self._source, self._number = np.nan, -np.inf
+        self._travel = Travel()
+
+    def outdate(self) -> None:
+        """Count the newest one as too old, before the clock jumps back."""
+        if self.newest is not None:
+            self.newest = replace(self.newest, received_s=-np.inf, made_s=-np.inf)
         self._travel = Travel()
 
     def take(self, message: Any) -> None:

@@ -84,6 +84,13 @@ class Senses:
         self._stamps_ns = [0] * len(self._channels)
         self._travel = [Travel() for _ in self._channels]
 
+    def outdate(self) -> None:
+        """Count all that was heard as too old, before the clock jumps back; what arrives from then on counts."""
+        self._latest = [None if each is None else (-np.inf, each[1]) for each in self._latest]
+        self._arrived_s = [np.nan] * len(self._channels)
+        self._stamps_ns = [0] * len(self._channels)
+        self._travel = [Travel() for _ in self._channels]
+
     def measured(self) -> dict[str, Array] | None:
         """Give the newest measurements {name: (1, *shape)} float64, or None while a topic has sent nothing yet."""
         latest = [each for each in self._latest if each is not None]
@@ -96,6 +103,6 @@ class Senses:
         return max((now_s - each[0] if each is not None else np.inf for each in self._latest), default=np.inf)
 
     def first_age_s(self, now_s: float) -> float | None:
-        """Give the age of the first topic's newest sample, which loops lock their phase to; None before it came."""
+        """Give the age of the first topic's newest sample, which loops lock to; None without a fresh one."""
         first = self._latest[0]
-        return None if first is None else now_s - first[0]
+        return None if first is None or first[0] == -np.inf else now_s - first[0]

@@ -1,7 +1,6 @@
 """Inference on a thread of its own: the next chunk is computed while the present one plays."""
 
 import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ashore.policies.planner import Planner
+from ashore.real.clock import REAL_TIME, Clock
 from ashore.real.rate import Samples
 
 Array = NDArray[Any]
@@ -27,8 +27,9 @@ class Plan:
 class Thinking:
     """One plan at a time; a plan asked for before stop() is thrown away."""
 
-    def __init__(self, planner: Planner, seed: int) -> None:
+    def __init__(self, planner: Planner, seed: int, clock: Clock = REAL_TIME) -> None:
         self.latencies = Samples()
+        self._now_s, self._wait_for = clock.now_s, clock.wait_for
         self._planner = planner
         self._rng = np.random.default_rng(seed)
         self._condition = threading.Condition()
@@ -53,7 +54,7 @@ class Thinking:
         """Take the finished plan, waiting this long for one that is being made."""
         with self._condition:
             if self._answer is None and self._busy and wait_s > 0:
-                self._condition.wait_for(lambda: self._answer is not None, wait_s)
+                self._wait_for(self._condition, lambda: self._answer is not None, wait_s)
             answer, self._answer = self._answer, None
             if answer is not None:
                 self._busy = False
@@ -84,9 +85,9 @@ class Thinking:
                 generation = self._generation
             if question is None:
                 continue
-            began_s = time.perf_counter()
+            began_s = self._now_s()
             chunk = self._planner.plan(question[0], self._noise())
-            self.latencies.add(time.perf_counter() - began_s)
+            self.latencies.add(self._now_s() - began_s)
             with self._condition:
                 if generation == self._generation:
                     self._answer = Plan(chunk, question[1])

@@ -59,6 +59,20 @@ def test_its_age_counts_from_its_arrival_and_how_overdue_it_was() -> None:
     assert proposals.newest is not None and proposals.newest.age_s(10.1) == pytest.approx(0.15)
 
 
+def test_when_our_clock_jumps_back_the_newest_is_too_old_until_the_same_commander_goes_on() -> None:
+    now_s = [100.0]
+    proposals = Proposals(COMMANDS, lambda: now_s[0])
+    proposals.outdate()
+    assert proposals.newest is None
+    proposals.take(proposal(0.1, 1))
+    proposals.outdate()
+    now_s[0] = 1.0
+    assert proposals.newest is not None and proposals.newest.age_s(1.0) == np.inf
+    assert "second commander" in refused(proposals, proposal(0.9, 2, source=8.0))
+    proposals.take(proposal(0.2, 2))
+    assert proposals.newest.age_s(1.0) == 0.0
+
+
 @pytest.mark.parametrize("overdue_s", [np.nan, -0.1, np.inf])
 def test_an_age_that_cannot_be_is_refused(overdue_s: float) -> None:
     proposals = Proposals(COMMANDS)

@@ -72,6 +72,18 @@ def test_a_clock_that_jumped_back_makes_messages_old_until_a_person_activates_ag
     assert senses.age_s(clock.now_s) == 0.0
 
 
+def test_when_our_clock_jumps_back_all_is_too_old_and_what_comes_from_then_on_counts() -> None:
+    clock = Clock()
+    senses = Senses(FEATURES[:2], MAPPING.observations[:1], clock)
+    senses.take(0, odometry(100))
+    senses.outdate()
+    clock.now_s = 1.0
+    # Still known, so that a guard can stop by it.
+    assert senses.measured() is not None and senses.age_s(1.0) == np.inf and senses.first_age_s(1.0) is None
+    senses.take(0, odometry(1))
+    assert senses.age_s(1.0) == 0.0 and senses.first_age_s(1.0) == 0.0
+
+
 @pytest.mark.parametrize("second", [4, 5])
 def test_a_message_not_newer_than_the_one_before_is_refused(second: int) -> None:
     senses = Senses(FEATURES, MAPPING.observations)
