@@ -79,12 +79,31 @@ class InvalidParameter(AshoreError):
 
 
 class SimulatedTime(AshoreError):
-    """The parameter use_sim_time, which no loop of ours follows."""
+    """The parameter use_sim_time for a node that keeps a time of its own."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, why: str, way_out: str) -> None:
+        super().__init__(f"use_sim_time is true for {node!r}, {why}. Expected false. {way_out}")
+
+
+class NoClock(AshoreError):
+    """Simulated time that nobody tells."""
+
+    def __init__(self, node: str, topic: str, n_publishers: int, waited_s: float) -> None:
         super().__init__(
-            f"use_sim_time is true for {node!r}, whose loops keep real time: a robot does not wait for a simulation. "
-            "Expected false. Remove use_sim_time from the parameters; the twin runs in real time."
+            f"use_sim_time is true for {node!r}, and no message came on {topic!r} within {waited_s:g} s "
+            f"({n_publishers} publishers). Expected the time from a simulator. Start the simulator and let it run, or "
+            "remove use_sim_time from the parameters; on a robot, remove it."
+        )
+
+
+class NoTwin(AshoreError):
+    """A speed of time that was asked for where no twin makes it."""
+
+    def __init__(self, robot: str, factor: float) -> None:
+        super().__init__(
+            f"real_time_factor {factor:g} was given for {robot!r}, which keeps a time of its own. Expected 1, or a "
+            "twin, such as twin/panda. Leave it out; for another simulator, give its speed to it, and use_sim_time in "
+            "--params."
         )
 
 

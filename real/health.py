@@ -93,5 +93,10 @@ def told_health(message: Any) -> dict[str, Health]:
     }
 
 
+def worse(one: Level, other: Level) -> Level:
+    """Give the worse of two."""
+    return max(one, other, key=LEVELS.index)
+
+
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

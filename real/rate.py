@@ -157,6 +157,13 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
+    def wait_until(self, at_s: float) -> None:
+        """Wait, within a tick, for a time of the loop's clock; of real time, the last of it awake."""
+        if self._clock.can_jump:
+            self.sleep(max(0.0, at_s - self._now_s()))
+        else:
+            wait_until(at_s)
+
     def stop(self) -> None:
         """Stop ticking; returns when the present tick is done."""
         self._halt.set()

@@ -6,7 +6,6 @@ Pictures are kept at their own rate, as they were sent.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,10 +21,11 @@ from ashore.datasets.contract import Contract
 from ashore.datasets.errors import InvalidSample, RecordingEnded
 from ashore.policies.bundle import Bundle
 from ashore.real.cameras import TYPE, CameraSpec
+from ashore.real.clock import REAL_TIME
 from ashore.real.errors import InvalidMessage
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.nodes.link import Link
-from ashore.real.nodes.travel import Travel
+from ashore.real.nodes.travel import Travel, stamp_ns
 from ashore.real.rate import Samples
 from ashore.real.vector import VECTOR_TYPE, element_names, from_vector
 from ashore.sim.robot import RobotCard
@@ -70,9 +70,21 @@ class _Picture:
 class Recorder:
     """Hears steps and commands on ROS's thread and writes them when told to, so that no disk slows the hearing."""
 
-    def __init__(self, contract: Contract, card: RobotCard, store: EpisodeStore | None) -> None:
+    def __init__(
+        self, contract: Contract, card: RobotCard, store: EpisodeStore | None, by_stamps: bool = False
+    ) -> None:
+        """Take what is recorded.
+
+        Args:
+            contract: of the episodes.
+            card: of the robot.
+            store: where to; None only hears.
+            by_stamps: whether the times of steps are those that they are stamped with, as simulated ones must be,
+                instead of those of their arrival.
+        """
         self.received = Samples()
-        """Time between commands as they arrive here."""
+        """Time between commands as they arrive here; none where times are those of stamps."""
+        self._by_stamps = by_stamps
         self._contract = contract
         self._command_names = [feature.name for feature in card.commands]
         self._store = store
@@ -86,12 +98,17 @@ class Recorder:
         self._early: dict[str, deque[_Picture]] = {}
         """Each camera's newest pictures from before the first step was written, kept between episodes too."""
         self._travels: dict[str, Travel] = {}
+        self._clock = REAL_TIME
+        self._last_s = -np.inf
+        """Time of the newest step."""
         self.is_open = False
         self.n_lost = 0
         """Pictures that could not be written: too many waited, or their camera came after the first step."""
 
     def connect(self, link: Link, mapping: RobotMapping, cameras: Sequence[CameraSpec] = ()) -> None:
-        """Subscribe to the policy's steps, the robot's commands and the cameras."""
+        """Subscribe to the policy's steps, the robot's commands and the cameras; times are the node's from now on."""
+        self._clock = link.clock
+        self._by_stamps |= link.clock.can_jump
         link.subscribe("step", VECTOR_TYPE, "order", self.take_step)
         for channel in mapping.commands:
             link.subscribe(channel.topic, channel.type, "order", partial(self.take_command, channel))
@@ -102,25 +119,33 @@ class Recorder:
     def begin(self, meta: EpisodeMeta) -> None:
         """Begin an episode."""
         self._heard_all.clear()
-        self._heard, self._step, self._first_s = {}, None, None
+        self._heard, self._step, self._first_s, self._last_s = {}, None, None, -np.inf
         self._travels = {}  # A clock that was set since is a new one.
         self.received.lift()
         self._writer = self._store.begin(meta) if self._store is not None else None
         self.is_open = True
 
     def take_step(self, message: Any) -> None:
-        """Take in one step of the policy."""
-        if self.is_open:
-            self._step = (from_vector(message, self._names, "'step'"), time.monotonic())
-            self._heard = {}
+        """Take in one step of the policy.
+
+        Raises:
+            InvalidMessage: it is no step, or not newer than the one before.
+        """
+        if not self.is_open:
+            return
+        values = from_vector(message, self._names, "'step'")
+        at_s = 1e-9 * stamp_ns(message) if self._by_stamps else self._clock.now_s()
+        if at_s <= self._last_s:
+            raise InvalidMessage("'step'", f"its time {at_s:.3f} s is not after {self._last_s:.3f} s", "rising times")
+        self._step, self._heard, self._last_s = (values, at_s), {}, at_s
 
     def take_command(self, channel: Channel, message: Any) -> None:
         """Take in a part of a command; the last part completes the step that waits for it."""
         if not self.is_open:
             return
         values = channel.read(message)
-        if self._command_names[0] in values:
-            self.received.mark(time.monotonic())
+        if self._command_names[0] in values and not self._by_stamps:
+            self.received.mark(self._clock.now_s())
         self._heard.update(values)
         if self._step is not None and all(name in self._heard for name in self._command_names):
             command = np.concatenate([self._heard[name].ravel() for name in self._command_names])
@@ -137,7 +162,7 @@ class Recorder:
         most = MOST_BYTES + camera.feature.size
         if len(message.data) > most:
             raise InvalidMessage(repr(camera.topic), f"it holds {len(message.data)} bytes", f"at most {most}")
-        now_s, name = time.monotonic(), camera.feature.name
+        now_s, name = self._clock.now_s(), camera.feature.name
         taken_s = self._travels.setdefault(name, Travel()).made_s(message, now_s)
         fresh_s = max(FRESH_S, FRESH_PERIODS / camera.hz)
         picture = _Picture(name, bytes(message.data), taken_s, now_s, fresh_s)

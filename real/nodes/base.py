@@ -8,6 +8,7 @@ End       deactivate, cleanup, destroy; a fault on any thread is logged and ends
 from __future__ import annotations
 
 import gc
+import importlib
 import signal
 import sys
 import threading
@@ -20,13 +21,14 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from ashore.datasets.errors import AshoreError
-from ashore.real.errors import SimulatedTime
-from ashore.real.health import HZ, Health, Teller
+from ashore.real.health import HZ, Health, Teller, worse
 from ashore.real.network import check_loopback
 from ashore.real.nodes.link import Link, load_rclpy, split_ros_args
 from ashore.real.parent import end_with_parent
 
 POLL_S = 0.1
+STILL_S = 1.0
+"""Real time after which simulated time that does not go on is told."""
 SWITCH_S = 2e-4
 """How long a thread may keep the interpreter while another waits; the default of 5 ms would be the loops' jitter."""
 
@@ -93,6 +95,7 @@ def run_node(name: str, make: Callable[[Sequence[str]], tuple[Work, str]], argv:
     rclpy.init(args=ros or None, signal_handler_options=options)
     node = make_node(name, namespace, work)
     ended.link = node.link
+    node.link.ended = ended.event
     try:
         with serve([node], ended.event):
             # A plain wait in the main thread lets Python run the signal handlers at once.
@@ -176,7 +179,9 @@ class _Transitions:
         self._work = work
         self._state = "unconfigured"
         self._teller = Teller(node)
-        node.create_timer(1.0 / HZ, self._tell_health)
+        clocks = importlib.import_module("rclpy.clock")
+        # Real seconds: else a simulation that pauses would look dead.
+        node.create_timer(1.0 / HZ, self._tell_health, clock=clocks.Clock(clock_type=clocks.ClockType.STEADY_TIME))
 
     def do(self, what: str) -> bool:
         """Make a transition; False where it was refused, which is logged."""
@@ -201,12 +206,11 @@ class _Transitions:
 
     def _configure(self) -> None:
         check_loopback()
-        node = self.link.node
-        if node.get_parameter("use_sim_time").value:
-            raise SimulatedTime(node.get_fully_qualified_name())
+        self.link.choose_clock()
         self._work.configure(self.link)
 
     def _activate(self) -> None:
+        self.link.require_clock()
         gc.collect()
         gc.freeze()
         self._work.activate()
@@ -217,6 +221,10 @@ class _Transitions:
 
     def _tell_health(self) -> None:
         health = self._work.health() if self._state == "active" else Health("ok", self._state, {})
+        still_s = self.link.clock.still_s()
+        if self._state == "active" and still_s > STILL_S:
+            text = f"simulated time stands still for {still_s:.0f} s; before: {health.text}"
+            health = Health(worse(health.level, "warning"), text, health.facts)
         self._teller.tell(replace(health, facts={"state": self._state, **health.facts}))
 
 

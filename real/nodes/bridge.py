@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ashore.policies.bundle import read_bundle
 from ashore.real.drivers.mavlink import Estimate, Vehicle, thrust_share
 from ashore.real.drivers.transport import open_transport
-from ashore.real.errors import InvalidMessage, UnfitForBridge
+from ashore.real.errors import InvalidMessage, SimulatedTime, UnfitForBridge
 from ashore.real.health import Health
 from ashore.real.mapping import Binding, Channel, RobotMapping
 from ashore.real.messages import message_class
@@ -82,6 +82,9 @@ class BridgeWork(Work):
         bundle = read_bundle(*config.bundle)
         contract, card = bundle.contract, bundle.card
         config.mapping.check(contract, card, make_interface(card.interface).derived)
+        if link.clock.can_jump:
+            name = link.node.get_fully_qualified_name()
+            raise SimulatedTime(name, "whose vehicle keeps real time", "Remove it from the parameters.")
         self._kind = command_kind(config.mapping)
         if self._kind == "body_rate" and not (config.hover_thrust and 0 < config.hover_thrust < 1):
             raise UnfitForBridge(config.mapping.robot, f"hover thrust {config.hover_thrust}", "0 < --hover-thrust < 1")

@@ -23,7 +23,7 @@ from ashore.real.nodes.operation import ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STO
 from ashore.real.nodes.proposals import Proposals
 from ashore.real.nodes.senses import Senses
 from ashore.real.nodes.told import BundleFile, add_bundle, bundle_file
-from ashore.real.rate import Loop, PhaseLock, Samples, ask_for_realtime, first_tick_s, wait_until
+from ashore.real.rate import Loop, PhaseLock, Samples, ask_for_realtime, first_tick_s
 from ashore.real.vector import VECTOR_TYPE
 from ashore.sim.interfaces import make_interface
 
@@ -63,9 +63,10 @@ class GuardWork(Work):
         self._mapping.check(contract, card, self._interface.derived)
         measured = [feature for feature in contract.observations if feature.name not in self._interface.derived]
         measured += self._beside(link)
-        self._senses = Senses(measured, self._mapping.observing([feature.name for feature in measured]))
+        self._now_s = link.clock.now_s
+        self._senses = Senses(measured, self._mapping.observing([feature.name for feature in measured]), self._now_s)
         self._guard = Guard(card, 1, float(link.parameter("speed", SPEED)))
-        self._proposals = Proposals(card.commands)
+        self._proposals = Proposals(card.commands, self._now_s)
         self._period_s = 1.0 / card.command_hz
         self._lock = PhaseLock(self._period_s, LAG_S)
         self._sent = Samples()
@@ -82,7 +83,9 @@ class GuardWork(Work):
         link.serve("guard/pressed", lambda: Answer(True, {"pressed": self._is_pressed}))
         link.serve("guard/report", self._report)
         self._senses.connect(link)
-        self._loop = Loop("guard", self._period_s, self.tick)
+        link.clock.on_return(self._senses.outdate)
+        link.clock.on_return(self._proposals.outdate)
+        self._loop = Loop("guard", self._period_s, self.tick, link.clock)
 
     def _beside(self, link: Link) -> list[Feature]:
         """List what has limits, is no observation of the policy, and has a topic here; say what has none."""
@@ -116,20 +119,21 @@ class GuardWork(Work):
             self._active = True
 
     def deactivate(self) -> None:
-        """Send the robot's stop until its set-points rest, at least once, then nothing."""
+        """Send the robot's stop until its set-points rest, at least once, then nothing; a period is a real one here."""
         if self._loop is None or not self._active:
             return
         self._loop.stop()
         self._sent.lift()  # The last commands are no ticks: the first one goes out at once.
-        until_s = time.monotonic() + BRAKE_S
+        now_s, until_s = self._now_s(), time.monotonic() + BRAKE_S
         while self._last_command is not None:
-            stop = self._filter(time.monotonic(), np.inf)
+            stop = self._filter(now_s, np.inf)
             if stop is None:
                 break
             self._send(self._messages(stop.command[0]), stop.command[0])
             if not self._guard.is_moving()[0] or time.monotonic() > until_s:
                 break
             time.sleep(self._period_s)
+            now_s += self._period_s
         with self._sending:
             self._active = False
         self._sent.lift()
@@ -144,13 +148,13 @@ class GuardWork(Work):
             self._loop.pacer.shift(self._lock.shift_s(since_s))
         if self._proposals.contested:
             self._guard.latch("two_commanders", ROBOT)
-        if self._deadman_s > 0 and now_s - self._operator_s > self._deadman_s:
+        if self._deadman_s > 0 and time.monotonic() - self._operator_s > self._deadman_s:
             self._guard.latch("operator_gone", ROBOT)
         verdict = self._filter(now_s, max(newest.age_s(now_s), self._senses.age_s(now_s)))
         if verdict is None:
             return
         messages = self._messages(verdict.command[0])
-        wait_until(self._loop.pacer.due_s + PREPARE_S)
+        self._loop.wait_until(self._loop.pacer.due_s + PREPARE_S)
         self._send(messages, verdict.command[0])
         self._count(verdict)
 
@@ -201,7 +205,7 @@ class GuardWork(Work):
         with self._sending:
             if not self._active:
                 return
-            self._sent.mark(time.monotonic())
+            self._sent.mark(self._now_s())
             for publish, message in messages:
                 publish(message)
         self._last_command = command

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ashore.real.clock import REAL_TIME, Clock, SimulatedClock
 from ashore.real.errors import InvalidMessage, InvalidParameter, MissingRos
 from ashore.real.messages import message_class
+from ashore.real.nodes import simulated_time
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -56,8 +59,29 @@ class Link:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.n_refused = 0
+        self.clock: Clock = REAL_TIME
+        """The node's time; chosen when it is configured."""
+        self.ended = threading.Event()
+        """Set when the process ends, for who waits in a callback."""
         self._last_refusal_s = float("-inf")
         self._undo: list[Callable[[], object]] = []
+
+    def choose_clock(self) -> None:
+        """Take the node's time from /clock, until clear(), where the parameter use_sim_time asks for it."""
+        self.on_clear(simulated_time.hold(self.node))
+        self.clock = REAL_TIME
+        if simulated_time.is_asked_for(self.node):
+            self.clock, unfollow = simulated_time.follow(self.node)
+            self.on_clear(unfollow)
+
+    def require_clock(self) -> None:
+        """See that the node's time is told.
+
+        Raises:
+            NoClock: it comes from /clock, where nobody tells it.
+        """
+        if isinstance(self.clock, SimulatedClock):
+            simulated_time.require(self.node, self.clock, self.ended)
 
     def publisher(self, topic: str, type_name: str, quality: Quality) -> Callable[[Any], None]:
         """Make the function that publishes on a topic."""

@@ -3,7 +3,6 @@
 import argparse
 import secrets
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,9 +55,10 @@ class PolicyWork(Work):
         self._interface = make_interface(card.interface)
         self._mapping.check(contract, card, self._interface.derived)
         measured = [feature for feature in contract.observations if feature.name not in self._interface.derived]
-        self._senses = Senses(measured, self._mapping.observing([feature.name for feature in measured]))
+        self._now_s = link.clock.now_s
+        self._senses = Senses(measured, self._mapping.observing([feature.name for feature in measured]), self._now_s)
         self._executor = ChunkExecutor(contract, planner.obs_horizon, planner.action_horizon, 1)
-        self._thinking = Thinking(planner, self._seed)
+        self._thinking = Thinking(planner, self._seed, link.clock)
         self._thinking.warm_up()
         self._period_s = 1.0 / card.command_hz
         self._ticks_per_step = max(1, round(card.command_hz / contract.control_hz))
@@ -72,7 +72,9 @@ class PolicyWork(Work):
         self._tell_step = link.publisher("step", VECTOR_TYPE, "order")
         link.serve("policy/report", self._report)
         self._senses.connect(link)
-        self._loop = Loop("policy", self._period_s, self.tick)
+        self._has_returned = False
+        link.clock.on_return(self._return)
+        self._loop = Loop("policy", self._period_s, self.tick, link.clock)
 
     def activate(self) -> None:
         """Start from an empty history.
@@ -83,13 +85,11 @@ class PolicyWork(Work):
         """
         if self._hold_s > 0:
             self._require_ready()
-        self._watch.reset()
+        self._begin_anew()
         self._held_by = ""
-        self._thinking.stop()
-        self._executor.reset(np.array([0]))
         self._tick_index = 0
         self._source = float(secrets.randbits(52))
-        now_s = time.monotonic()
+        now_s = self._now_s()
         first_s = first_tick_s(now_s, self._senses.first_age_s(now_s), self._period_s, LAG_S)
         self._senses.forget()
         if self._loop is not None:
@@ -103,6 +103,8 @@ class PolicyWork(Work):
 
     def tick(self, now_s: float) -> None:
         """Do one command period: observe, plan if due, decode, propose."""
+        if self._has_returned:
+            self._begin_anew()
         measured = self._senses.measured()
         if measured is None or self._loop is None:
             return
@@ -134,6 +136,18 @@ class PolicyWork(Work):
         if is_step:
             self._tell_step(to_vector(self._step_names, np.concatenate([obs[0], action[0]]), stamp))
 
+    def _begin_anew(self) -> None:
+        """Forget what was seen and planned."""
+        self._has_returned = False
+        self._watch.reset()
+        self._thinking.stop()
+        self._executor.reset(np.array([0]))
+
+    def _return(self) -> None:
+        """Hear that time jumps back: what was seen and planned is of another run."""
+        self._senses.outdate()
+        self._has_returned = True
+
     def _require_ready(self) -> None:
         """Compare what is observed now with the data that the policy learnt from, before anything moves."""
         measured = self._senses.measured()
@@ -161,7 +175,7 @@ class PolicyWork(Work):
             "proposals": self._tick_index,
             "strangeness": self._watch.distance,
         }
-        age_s = self._senses.age_s(time.monotonic())
+        age_s = self._senses.age_s(self._now_s())
         if age_s > self._max_age_s:
             waiting = "no observation of every topic yet" if np.isinf(age_s) else f"an observation is {age_s:.1f} s old"
             return Health("warning", f"{waiting}; nothing is proposed", facts)

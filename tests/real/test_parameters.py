@@ -23,7 +23,6 @@ def circling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ("use_sim_time: true", "use_sim_time is true for '/cell/guard'"),
         ("speed: 2.0", r"parameter 'speed' cannot be used: .*\(2\.0\).* Expected a number from 0\.01 to 1\.0"),
         ("speed: fast", r"parameter 'speed' cannot be used: .*'fast' of type 'STRING', expecting type 'DOUBLE'"),
         ("deadman_s: .nan", "parameter 'deadman_s' cannot be used"),
