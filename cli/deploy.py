@@ -25,6 +25,7 @@ class Deploy:
 
       ashore deploy out/policy.ashore --robot twin/panda --episodes 5 --logs out/logs
       ashore deploy out/policy.ashore --robot twin/panda --profile arm_hard --record out/seen --report out/hard.json
+      ashore deploy out/policy.ashore --robot twin/panda --real-time-factor 0.5
       ashore deploy out/policy.ashore --robot fr3 --network ambient --domain 0 --speed 0.1
       ashore deploy out/policy.ashore --robot fr3 --record out/real --camera wrist=/dev/video0 front=4@1280x720
       ashore deploy out/policy.ashore --robot my_robot.yaml --shadow
@@ -62,6 +63,8 @@ class Deploy:
     shadow: bool = False
     """On a robot that somebody else drives: only compare what the policy would tell it; nothing is sent, and no
     evidence is asked for."""
+    real_time_factor: float = 1.0
+    """On a twin: simulated seconds a real second, 0.1 to 10; with another one than 1 all nodes keep the twin's time."""
     despite_evidence: bool = False
     """Deploy to a robot although the ranking has a veto, or the bundle was never ranked; a twin needs no leave."""
 
@@ -75,7 +78,16 @@ class Deploy:
         if not self.robot.startswith("twin/"):
             return self._hold_session()
         bundle = read_bundle(self.bundle)
-        config = DeployConfig(bundle, self.robot, self.profile, self.episodes, self.record, self.seed, self.logs)
+        config = DeployConfig(
+            bundle,
+            self.robot,
+            self.profile,
+            self.episodes,
+            self.record,
+            self.seed,
+            self.logs,
+            self.real_time_factor,
+        )
         preflight(config)
         veto = self._veto(bundle)
         with shown(f"deploy to {self.robot}") as progress:
@@ -95,9 +107,10 @@ class Deploy:
         from ashore.cli.keys import pressed_keys
         from ashore.policies.bundle import read_bundle
         from ashore.real.cameras import parse_cameras
-        from ashore.real.plan import Bridge
+        from ashore.real.plan import Bridge, check_factor
         from ashore.real.session import SessionConfig, hold_session
 
+        check_factor(self.robot, self.real_time_factor)
         bundle = read_bundle(self.bundle)
         self._veto(bundle)
         domain_id = self.domain if self.domain is not None else int(os.environ.get("ROS_DOMAIN_ID", "0"))

@@ -43,6 +43,8 @@ class Plan:
     """ROS 2 parameter file for all nodes."""
     remap: tuple[str, ...] = ()
     """ROS 2 remappings for all nodes, such as joint_states:=/arm/joint_states."""
+    real_time_factor: float = 1.0
+    """On a twin: simulated seconds a real second; with another one than 1 all nodes keep the twin's time."""
     only: tuple[str, ...] = ()
     """Parts to plan: twin, bridge, camera, policy, guard, recorder; all that apply where not given."""
     despite_evidence: bool = False
@@ -73,6 +75,7 @@ class Plan:
                 params=self.params,
                 remap=self.remap,
                 despite_evidence=self.despite_evidence,
+                real_time_factor=self.real_time_factor,
             )
         )
         processes = parts_of(processes, self.only)

@@ -24,6 +24,7 @@ OPTIONS = {
     "params": "ROS 2 parameter file for all nodes.",
     "remap": "ROS 2 remappings for all nodes, with spaces between them: from:=to.",
     "despite_evidence": "true lets a robot's policy propose although the ranking has a veto, or never took place.",
+    "real_time_factor": "On a twin: simulated seconds a real second; unless it is 1 all nodes keep the twin's time.",
     "only": "Parts to start, with spaces between them: twin bridge camera policy guard recorder.",
 }
 LISTS, SWITCHES = ("camera", "remap", "only"), ("despite_evidence",)

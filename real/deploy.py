@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ashore.real.events import Fact
 from ashore.real.mapping import RobotMapping
 from ashore.real.network import applied, environment, own_domain, sweep_segments
 from ashore.real.nodes.link import load_rclpy
-from ashore.real.plan import TWIN, Deployment, Process, default_profile, process_plan
+from ashore.real.plan import REAL_SPEED, TWIN, Deployment, Process, default_profile, process_plan
 from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.real.report import DeployReport, EpisodeOutcome
 from ashore.real.supervision import Supervision, undisturbed
@@ -48,6 +48,8 @@ class DeployConfig:
     """Of the first episode; each further one takes the next."""
     log_dir: Path | None = None
     """Where the processes' logs go; a temporary folder that stays where None."""
+    real_time_factor: float = REAL_SPEED
+    """Simulated seconds a real second; with another one than 1 all times but wall_s are simulated."""
 
 
 @dataclass
@@ -68,6 +70,7 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
 
     Raises:
         UnknownName: no such robot or profile.
+        NoTwin, InvalidParameter: time cannot pass at this speed.
         MissingRos: ROS 2 is not installed.
         ContractMismatch, RobotMismatch: bundle, mapping and twin do not fit one another; before anything moves.
         ProcessEnded, TransitionRefused, NoAnswer: the deployment failed; all processes were ended.
@@ -87,7 +90,7 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
         on_exit="ignore",
     )
     store = open_store(config.record, contract) if config.record is not None else None
-    recorder = Recorder(contract, card, store)
+    recorder = Recorder(contract, card, store, by_stamps=config.real_time_factor != REAL_SPEED)
     tally = _Tally()
     with ExitStack() as stack:
         if store is not None:
@@ -95,7 +98,9 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
         stack.callback(sweep_segments)
         domain_id = stack.enter_context(own_domain())
         stack.enter_context(applied(environment("loopback", domain_id)))
-        plan = process_plan(Deployment(config.bundle, config.robot, profile, config.seed, "loopback", domain_id))
+        factor = config.real_time_factor
+        asked = Deployment(config.bundle, config.robot, profile, config.seed, "loopback", domain_id)
+        plan = process_plan(replace(asked, real_time_factor=factor))
         progress(0, config.episodes, "starting the processes")
         supervision = Supervision([*plan, bare], log_dir)
         conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
@@ -120,6 +125,7 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
         time.monotonic() - began_s,
         str(config.record) if config.record is not None else None,
         str(events.path),
+        config.real_time_factor,
     )
 
 
@@ -127,9 +133,9 @@ def preflight(config: DeployConfig) -> RobotMapping:
     """Check all that can be checked before a process starts; returns the robot's mapping.
 
     Raises:
-        UnknownName, MissingRos, ContractMismatch, RobotMismatch: see deploy.
+        UnknownName, NoTwin, InvalidParameter, MissingRos, ContractMismatch, RobotMismatch: see deploy.
     """
-    process_plan(Deployment(config.bundle, config.robot, config.profile))
+    process_plan(Deployment(config.bundle, config.robot, config.profile, real_time_factor=config.real_time_factor))
     load_rclpy()
     contract, card = config.bundle.contract, config.bundle.card
     mapping = RobotMapping.named(config.robot.removeprefix(f"{TWIN}/"))
@@ -159,12 +165,12 @@ class _Show:
         self._conductor.configure(NODES)
         self._conductor.transition(TWIN, "activate")
         for index in range(config.episodes):
-            self._play_one(config.seed + index, config.bundle)
+            self._play_one(config.seed + index, config)
             n_success = sum(outcome.success for outcome in self._tally.outcomes)
             progress(index + 1, config.episodes, f"{n_success} of {index + 1} succeeded")
 
-    def _play_one(self, seed: int, bundle: Bundle) -> None:
-        conductor, recorder = self._conductor, self._recorder
+    def _play_one(self, seed: int, config: DeployConfig) -> None:
+        conductor, recorder, bundle = self._conductor, self._recorder, config.bundle
         conductor.set_parameters(TWIN, {"seed": seed})
         facts = conductor.ask("twin/reset")
         versions = told_versions(bundle)
@@ -174,7 +180,8 @@ class _Show:
         with _abandoning(recorder):
             conductor.transition("policy", "activate")
             conductor.transition("guard", "activate")
-            limit_s = OUTCOME_PATIENCE * facts["episode_s"] + 10.0
+            # A quick twin shortens no patience: it may be slower than asked.
+            limit_s = OUTCOME_PATIENCE * facts["episode_s"] / min(1.0, config.real_time_factor) + 10.0
             conductor.wait_for("the episode's outcome", lambda: self._ended(facts["episode"]), limit_s)
             conductor.transition("guard", "deactivate")
             conductor.transition("policy", "deactivate")

@@ -10,16 +10,18 @@ from typing import Literal
 from ashore.datasets.errors import UnknownName, UnreadableFile
 from ashore.policies.bundle import Bundle
 from ashore.real.cameras import CameraSpec
-from ashore.real.errors import InvalidNamespace, InvalidRemapping, NothingToRun
+from ashore.real.errors import InvalidNamespace, InvalidParameter, InvalidRemapping, NothingToRun, NoTwin
 from ashore.real.mapping import TOPIC, RobotMapping, is_mapping_path, mapping_names
 from ashore.real.network import Network, environment
+from ashore.real.nodes.simulated_time import PARAMETER
+from ashore.real.nodes.twin_time import REAL_TIME_FACTOR
 
 TWIN, BRIDGE, CAMERA, POLICY, GUARD, RECORDER = "twin", "bridge", "camera", "policy", "guard", "recorder"
 PARTS = (TWIN, BRIDGE, CAMERA, POLICY, GUARD, RECORDER)
 """In the order of configure and activate: what is observed, who proposes, who commands, who writes it down."""
 LOOKING_ON = (CAMERA, RECORDER)
 """Parts that move nothing: they are activated without being asked, and their ends stop nobody else."""
-NO_DEADMAN_S, FULL_SPEED = 0.0, 1.0
+NO_DEADMAN_S, FULL_SPEED, REAL_SPEED = 0.0, 1.0, float(REAL_TIME_FACTOR.default)
 WRITING = {"MALLOC_MMAP_THRESHOLD_": "131072"}
 """Environment of a recorder: buffers of pictures go back to the system at once; else its fullest moments stay."""
 HOLD_UNFAMILIAR_S = 0.5
@@ -106,6 +108,8 @@ class Deployment:
     """ROS 2 remappings for all nodes, such as joint_states:=/arm/joint_states."""
     despite_evidence: bool = False
     """Let a robot's policy propose although the ranking has a veto, or the bundle was never ranked."""
+    real_time_factor: float = REAL_SPEED
+    """Simulated seconds a real second, on a twin; with another one than 1 all nodes keep the twin's time."""
 
     @property
     def is_twin(self) -> bool:
@@ -125,6 +129,7 @@ def process_plan(asked: Deployment) -> list[Process]:
         UnknownName: there is no such robot; lists those that exist.
         UnreadableFile, InvalidMapping: the mapping's own file, or that of the parameters, is missing or has faults.
         InvalidNamespace, InvalidRemapping: ROS 2 would not take it.
+        NoTwin, InvalidParameter: a speed of time where no twin makes it, or one out of range.
     """
     _check(asked)
     named = RobotMapping.load(Path(asked.mapping)).robot if is_mapping_path(asked.mapping) else asked.mapping
@@ -150,9 +155,24 @@ def part_of(name: str) -> str:
     return name.split("_")[0]
 
 
+def check_factor(robot: str, factor: float) -> None:
+    """Check that time can pass at this speed.
+
+    Raises:
+        NoTwin: no twin makes it.
+        InvalidParameter: it is out of range.
+    """
+    if factor != REAL_SPEED and not robot.startswith(f"{TWIN}/"):
+        raise NoTwin(robot, factor)
+    low, high = REAL_TIME_FACTOR.low, REAL_TIME_FACTOR.high
+    if not low <= factor <= high:
+        raise InvalidParameter("real_time_factor", f"it is {factor}", low, high, REAL_TIME_FACTOR.description)
+
+
 def _check(asked: Deployment) -> None:
     if not is_mapping_path(asked.mapping) and asked.robot not in robot_names():
         raise UnknownName("robot", asked.robot, robot_names())
+    check_factor(asked.robot, asked.real_time_factor)
     if asked.namespace is not None and asked.namespace != "/" and not TOPIC.fullmatch(asked.namespace):
         raise InvalidNamespace(asked.namespace)
     for rule in asked.remap:
@@ -205,6 +225,10 @@ def _ros_args(name: str, asked: Deployment) -> tuple[str, ...]:
         words += ["-p", f"deadman_s:={asked.deadman_s}"]
     if name == GUARD and asked.speed != FULL_SPEED:
         words += ["-p", f"speed:={asked.speed}"]
+    if asked.real_time_factor != REAL_SPEED:
+        # The twin makes the time that the others keep.
+        own = ("real_time_factor", asked.real_time_factor) if name == TWIN else (PARAMETER, "true")
+        words += ["-p", f"{own[0]}:={own[1]}"]
     return tuple(words)
 
 

@@ -53,6 +53,9 @@ class DeployReport:
     """The store that the episodes went into."""
     events_path: str
     """What happened, one event of JSON a line."""
+    real_time_factor: float = 1.0
+    """Simulated seconds a real second that were asked for. Unless it is 1, durations are simulated, to the step of the
+    twin's clock, except for the bare loop's and wall_s; and there is no received_period_ms."""
 
     @property
     def n_success(self) -> int:
@@ -77,6 +80,7 @@ class DeployReport:
         return {
             "robot": self.robot,
             "profile": self.profile,
+            "real_time_factor": self.real_time_factor,
             "n_episodes": len(self.episodes),
             "n_success": self.n_success,
             "guard_ticks": sum(episode.guard_ticks for episode in self.episodes),

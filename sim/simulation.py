@@ -143,6 +143,11 @@ class Simulation:
         return round(self.task.episode_s / self.command_period_s)
 
     @property
+    def physics_steps(self) -> int:
+        """Physics steps in a command period."""
+        return self._drive_calls * self._drive_substeps
+
+    @property
     def time_s(self) -> float:
         """Time since the reset; of the episode that has run longest where single ones were reset."""
         return int(self._ticks.max()) * self.command_period_s
@@ -218,11 +223,22 @@ class Simulation:
         """The same quantities as they are."""
         return self._truth
 
-    def step(self, command: Array) -> None:
-        """Run one command period with commands (N, Dc)."""
-        for _ in range(self._drive_calls):
+    def step(self, command: Array, between: Callable[[], object] | None = None) -> None:
+        """Run one command period.
+
+        Args:
+            command: (N, Dc).
+            between: called between two physics steps, such as to let time pass there; None plays them at once.
+        """
+        for call in range(self._drive_calls):
             self.engine.actuate(self.task.robot.drive.control(self._path.pass_on(command), self.engine))
-            self.engine.advance(self._drive_substeps)
+            if between is None:
+                self.engine.advance(self._drive_substeps)
+                continue
+            for substep in range(self._drive_substeps):
+                if call or substep:
+                    between()
+                self.engine.advance(1)
         self._ticks += 1
         self._take_in()
 

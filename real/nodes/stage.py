@@ -1,7 +1,7 @@
 """One episode at a time on a simulation of one world: what the twin's process plays, without ROS."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,11 @@ class Stage:
         """The task's contract."""
         return self._simulation.task.contract
 
+    @property
+    def physics_steps(self) -> int:
+        """Physics steps in a command period."""
+        return self._simulation.physics_steps
+
     def reset(self, seed: int) -> dict[str, Any]:
         """Place everything as this seed says; returns the facts of the new episode, its draw as JSON."""
         from ashore.sim.randomization import draw_to_json, episode_rng, episode_seed
@@ -44,16 +49,17 @@ class Stage:
         """Give what the sensors measure now {name: (1, *shape)}."""
         return self._simulation.observe()
 
-    def step(self, command: Array) -> dict[str, Any] | None:
+    def step(self, command: Array, between: Callable[[], object] | None = None) -> dict[str, Any] | None:
         """Play one command period; returns the outcome when this one ended the episode.
 
         Args:
             command: (1, Dc).
+            between: called between two physics steps.
         """
         if not self.running:
             return None
         simulation = self._simulation
-        simulation.step(command)
+        simulation.step(command, between)
         time_s = float(np.max(simulation.time_s))
         terminated = bool(simulation.judge.terminated()[0])
         truncated = not terminated and time_s >= simulation.task.episode_s - 1e-9

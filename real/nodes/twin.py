@@ -1,9 +1,10 @@
-"""The twin's process: PyBullet in real time behind the robot's own topics, one episode at a time.
+"""The twin's process: PyBullet behind the robot's own topics, one episode at a time, in real time or at another speed.
 
 tick         k                       k+1                     k+2
 publishes    state at k              state at k+1            ...
 then steps   k to k+1 with the newest command that had arrived by tick k: the twin is never quicker than a robot
 
+At another speed, the parameter `real_time_factor`, the twin makes the time and tells it on /clock.
 After a reset the scene stands still, its sensors going, until the first command arrives.
 """
 
@@ -11,7 +12,6 @@ import argparse
 import json
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from ashore.datasets.contract import Difference
 from ashore.datasets.errors import ContractMismatch
 from ashore.policies.bundle import read_bundle
-from ashore.real.errors import InvalidMessage
+from ashore.real.clock import Clock
+from ashore.real.errors import InvalidMessage, SimulatedTime
 from ashore.real.health import Health
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.messages import message_class
@@ -31,6 +32,7 @@ from ashore.real.nodes.base import Work, run_node
 from ashore.real.nodes.link import Answer, Link, Setting
 from ashore.real.nodes.stage import make_stage
 from ashore.real.nodes.told import BundleFile, add_bundle, bundle_file
+from ashore.real.nodes.twin_time import REAL_TIME_FACTOR, TwinTime
 from ashore.real.rate import Loop
 from ashore.sim.interfaces import make_interface
 
@@ -64,6 +66,7 @@ class TwinWork(Work):
         self._commands: dict[str, Array] = {}
         self._command_s = float("-inf")
         self._tick_index = 0
+        self._time: TwinTime | None = None
 
     def configure(self, link: Link) -> None:
         """Build the scene, compare its contract with the bundle's and with the mapping, connect."""
@@ -78,6 +81,8 @@ class TwinWork(Work):
         self._require_measured()
         self._period_s = 1.0 / card.command_hz
         link.parameter("seed", self._seed)
+        clock = self._choose_time(float(link.parameter("real_time_factor", REAL_TIME_FACTOR)))
+        self._now_s = clock.now_s
         self._channels = [
             (channel, self._every(channel), link.publisher(channel.topic, channel.type, "stream"))
             for channel in config.mapping.observing([feature.name for feature in contract.observations])
@@ -87,7 +92,20 @@ class TwinWork(Work):
             link.subscribe(channel.topic, channel.type, "order", partial(self._take, channel))
         link.serve("twin/reset", self._reset)
         link.serve("twin/report", self._report)
-        self._loop = Loop("twin", self._period_s, self.tick)
+        self._loop = Loop("twin", self._period_s, self.tick, clock)
+
+    def _choose_time(self, factor: float) -> Clock:
+        """Keep real time, or make a time of our own."""
+        link = self._link
+        if factor != REAL_TIME_FACTOR.default:
+            self._time = TwinTime(factor, self._period_s, self._stage.physics_steps, link)
+            self._stamp = self._time.stamp
+            return self._time
+        if link.clock.can_jump:
+            why = "which keeps real time at the real_time_factor 1"
+            raise SimulatedTime(link.node.get_fully_qualified_name(), why, "Remove it, or give another factor.")
+        self._time, self._stamp = None, link.stamp
+        return link.clock
 
     def _require_measured(self) -> None:
         """Refuse topics of what the guard would wait for and no twin measures."""
@@ -100,6 +118,8 @@ class TwinWork(Work):
     def activate(self) -> None:
         """Begin to publish; the scene stands as the seed says until a command arrives."""
         self._reset()
+        if self._time is not None:
+            self._time.begin()
         if self._loop is not None:
             self._loop.start()
 
@@ -114,7 +134,8 @@ class TwinWork(Work):
             measured = self._stage.observe()
             self._publish(measured)
             command = self._command(measured, now_s)
-            outcome = None if command is None else self._stage.step(command)
+            between = None if self._time is None else self._time.physics_step
+            outcome = None if command is None else self._stage.step(command, between)
             self._tick_index += 1
         if outcome is not None:
             self._tell(_text(outcome))
@@ -124,7 +145,7 @@ class TwinWork(Work):
         return 1 if channel.rate_hz is None else max(1, round(self._card.command_hz / channel.rate_hz))
 
     def _publish(self, measured: Mapping[str, Array]) -> None:
-        stamp = self._link.stamp()
+        stamp = self._stamp()
         values = {name: value[0] for name, value in measured.items()}
         for channel, every, publish in self._channels:
             if self._tick_index % every == 0:
@@ -132,9 +153,10 @@ class TwinWork(Work):
 
     def _command(self, measured: Mapping[str, Array], now_s: float) -> Array | None:
         """Join the newest commands (1, Dc); None while any of them has not come since the reset."""
-        if any(feature.name not in self._commands for feature in self._card.commands):
+        commands = self._commands
+        if any(feature.name not in commands for feature in self._card.commands):
             return None
-        command = np.concatenate([self._commands[feature.name] for feature in self._card.commands])[None]
+        command = np.concatenate([commands[feature.name] for feature in self._card.commands])[None]
         if now_s - self._command_s > FAILSAFE_S:
             return self._interface.stop(self._interface.derive(measured), command)
         return command
@@ -143,9 +165,9 @@ class TwinWork(Work):
         values = channel.read(message)
         if not all(np.all(np.isfinite(value)) for value in values.values()):
             raise InvalidMessage(repr(channel.topic), "it holds NaN or infinity", "finite numbers")
-        with self._lock:
-            self._commands.update(values)
-            self._command_s = time.monotonic()
+        # Replaced as a whole, without the lock: at another speed than real time a tick lasts a period.
+        self._commands = {**self._commands, **values}
+        self._command_s = self._now_s()
 
     def _reset(self) -> Answer:
         """Begin an episode with the parameter's seed; commands from before it do not count."""
@@ -157,18 +179,21 @@ class TwinWork(Work):
 
     def health(self) -> Health:
         """Say whether the scene moves."""
+        facts: dict[str, float] = {"ticks": self._tick_index}
+        if self._time is not None:
+            facts["real_time_factor"] = self._time.take_speed()
         if not np.isfinite(self._command_s):
-            return Health("ok", "the scene stands still until the first command", {"ticks": self._tick_index})
-        silent_s = time.monotonic() - self._command_s
+            return Health("ok", "the scene stands still until the first command", facts)
+        silent_s = self._now_s() - self._command_s
         if silent_s > FAILSAFE_S:
-            return Health("warning", "no command: it stops by itself", {"ticks": self._tick_index})
-        return Health("ok", "moving", {"ticks": self._tick_index})
+            return Health("warning", "no command: it stops by itself", facts)
+        return Health("ok", "moving", facts)
 
     def _report(self) -> Answer:
-        loop = self._loop
+        loop, late = self._loop, self._time.take_missed() if self._time is not None else 0
         facts = {
             "period_ms": loop.periods.take_ms() if loop else [],
-            "misses": loop.pacer.take_missed() if loop else 0,
+            "misses": late + (loop.pacer.take_missed() if loop else 0),
             "refused": self._link.take_refused(),
         }
         return Answer(True, facts)
