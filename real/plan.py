@@ -227,7 +227,7 @@ def _ros_args(name: str, asked: Deployment) -> tuple[str, ...]:
         words += ["-p", f"speed:={asked.speed}"]
     if asked.real_time_factor != REAL_SPEED:
         # The twin makes the time that the others keep.
-        own = ("real_time_factor", asked.real_time_factor) if name == TWIN else (PARAMETER, "true")
+        own = ("real_time_factor", float(asked.real_time_factor)) if name == TWIN else (PARAMETER, "true")
         words += ["-p", f"{own[0]}:={own[1]}"]
     return tuple(words)
 

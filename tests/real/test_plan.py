@@ -45,6 +45,14 @@ def test_every_robot_has_a_plan_whose_modules_exist(bundle: Bundle) -> None:
             assert process.command()[1:3] == ["-m", process.module]
 
 
+def test_at_another_speed_the_twin_makes_the_time_that_all_others_keep(bundle: Bundle) -> None:
+    asked = Deployment(bundle, "twin/panda", record="out/seen", real_time_factor=2)
+    given = {process.name: process.ros_args for process in process_plan(asked)}
+    assert given.pop("twin") == ("-p", "real_time_factor:=2.0")
+    assert set(given) == {"policy", "guard", "recorder"}
+    assert set(given.values()) == {("-p", "use_sim_time:=true")}
+
+
 def test_an_unknown_robot_is_refused_with_the_valid_ones(bundle: Bundle) -> None:
     text = "no robot 'twin/pandas'. Valid: 'twin/crazyflie', 'twin/panda', .*'fr3'.* Did you mean 'twin/panda'?"
     with pytest.raises(UnknownName, match=text):

@@ -17,7 +17,7 @@ pytest.importorskip("rclpy", reason="the ROS 2 packages are not installed")
 pytest.importorskip("pybullet", reason="pybullet is not installed")
 
 from ashore.datasets.store import EpisodeStore
-from ashore.policies.bundle import read_card
+from ashore.policies.bundle import read_bundle
 from ashore.real.conductor import Conductor
 from ashore.real.deploy import DeployConfig, deploy
 from ashore.real.errors import InvalidParameter, NoTwin, TransitionRefused
@@ -65,7 +65,7 @@ def test_an_episode_is_as_long_and_as_finely_commanded_at_any_speed(
     hover_bundle: Path, tmp_path: Path, factor: float
 ) -> None:
     config = DeployConfig(
-        hover_bundle, ROBOT, None, 1, tmp_path / "store", 3, tmp_path / "logs", real_time_factor=factor
+        read_bundle(hover_bundle), ROBOT, None, 1, tmp_path / "store", 3, tmp_path / "logs", real_time_factor=factor
     )
     report = deploy(config)
     outcome = report.episodes[0]
@@ -87,7 +87,7 @@ def test_an_episode_is_as_long_and_as_finely_commanded_at_any_speed(
 def test_while_time_stands_still_nothing_is_sent_and_everything_ends(marked_bundle: Path, tmp_path: Path) -> None:
     channel = RobotMapping.named("crazyflie").commands[0]
     heard: list[float] = []
-    asked = Deployment(marked_bundle, ROBOT, real_time_factor=1.25)
+    asked = Deployment(read_bundle(marked_bundle), ROBOT, real_time_factor=1.25)
     with started(asked, (), tmp_path) as (supervision, conductor):
         pids = supervision.pids
         conductor.link.subscribe(channel.topic, channel.type, "order", lambda message: heard.append(time.monotonic()))
@@ -137,7 +137,7 @@ def ends(pid: int, limit_s: float) -> bool:
 def test_time_that_nobody_tells_is_refused_before_anything_moves(hover_bundle: Path, tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("/**:\n  ros__parameters:\n    use_sim_time: true\n")
-    asked = Deployment(hover_bundle, ROBOT, params=params)
+    asked = Deployment(read_bundle(hover_bundle), ROBOT, params=params)
     with started(asked, ("twin", "guard"), tmp_path) as (_, conductor):
         conductor.transition("guard", "configure")
         told = r"use_sim_time is true for '/crazyflie/guard', and no message came on '/clock' .*\(0 publishers\)"
@@ -172,7 +172,7 @@ class Simulator:
     """Tells the time, and stands in for a robot and for a policy, all by that time."""
 
     def __init__(self, bundle: Path, link: Link) -> None:
-        self.card, mapping = read_card(bundle)[1], RobotMapping.named("crazyflie")
+        self.card, mapping = read_bundle(bundle).card, RobotMapping.named("crazyflie")
         self._names, self._number, self._now_ns = proposal_names(self.card.commands), 0, 0
         self._tell = link.publisher("/clock", "rosgraph_msgs/Clock", "order")
         self._propose = link.publisher("proposal", VECTOR_TYPE, "order")
@@ -214,7 +214,10 @@ def test_a_simulator_that_begins_anew_is_a_stop_until_what_is_heard_is_fresh_aga
 
     params = tmp_path / "params.yaml"
     params.write_text("/**:\n  ros__parameters:\n    use_sim_time: true\n")
-    with started(Deployment(marked_bundle, "crazyflie", params=params), ("guard",), tmp_path) as (_, conductor):
+    with started(Deployment(read_bundle(marked_bundle), "crazyflie", params=params), ("guard",), tmp_path) as (
+        _,
+        conductor,
+    ):
         conductor.link.subscribe(channel.topic, channel.type, "order", take)
         simulator = Simulator(marked_bundle, conductor.link)
         conductor.transition("guard", "configure")
@@ -235,7 +238,7 @@ def test_a_simulator_that_begins_anew_is_a_stop_until_what_is_heard_is_fresh_aga
 def test_a_speed_that_cannot_be_is_refused_before_a_process_starts(hover_bundle: Path) -> None:
     for robot in ("fr3", "crazyflie"):
         with pytest.raises(NoTwin, match=f"real_time_factor 0.5 was given for '{robot}'"):
-            process_plan(Deployment(hover_bundle, robot, real_time_factor=0.5))
+            process_plan(Deployment(read_bundle(hover_bundle), robot, real_time_factor=0.5))
     for factor in (0.0, -1.0, 0.01, 50.0, float("nan"), float("inf")):
         with pytest.raises(InvalidParameter, match=r"parameter 'real_time_factor' cannot be used: .* from 0.1 to 10.0"):
-            deploy(DeployConfig(hover_bundle, ROBOT, real_time_factor=factor))
+            deploy(DeployConfig(read_bundle(hover_bundle), ROBOT, real_time_factor=factor))
