@@ -41,6 +41,22 @@ def test_the_expert_succeeds_in_a_reality_it_was_not_made_for(name: str) -> None
     assert play_expert(simulation, seed=3).all()
 
 
+@pytest.mark.parametrize("name", ["arm_worn", "quadrotor_stuttering"])
+def test_letting_time_pass_between_physics_steps_changes_nothing_to_the_bit(name: str) -> None:
+    ends, n_between = [], []
+    for between in (None, lambda: n_between.append(1)):
+        simulation = make_twin_simulation(TASKS[name.split("_")[0]], 1, load_profile(name))
+        simulation.reset(draw_episodes(simulation.randomization, 3, [0]), [episode_seed(3, 0)])
+        limits = simulation.task.robot.card.limits
+        command = (np.array(limits.low) + np.array(limits.high))[None] / 2
+        for _ in range(20):
+            simulation.step(command, between)
+        ends.append(np.concatenate([value.ravel() for value in simulation.observe().values()]))
+        simulation.engine.close()
+    np.testing.assert_array_equal(*ends)
+    assert len(n_between) == 20 * (simulation.physics_steps - 1)
+
+
 @pytest.mark.parametrize("name", profile_names())
 def test_shipped_profiles_fit_their_task_and_set_its_sensors(name: str) -> None:
     task, profile = make_task(TASKS[name.split("_")[0]]), load_profile(name)
