@@ -51,6 +51,8 @@ class Teller:
     def __init__(self, node: Node) -> None:
         self._messages = importlib.import_module("diagnostic_msgs.msg")
         self._node = node
+        self._clock = importlib.import_module("rclpy.clock").Clock()
+        """The system's: how a node is concerns people, whatever time the node keeps."""
         self._publisher = node.create_publisher(self._messages.DiagnosticArray, TOPIC, 10)
 
     def tell(self, health: Health) -> None:
@@ -64,7 +66,7 @@ class Teller:
             values=[messages.KeyValue(key=name, value=_text(value)) for name, value in health.facts.items()],
         )
         array = messages.DiagnosticArray(status=[status])
-        array.header.stamp = node.get_clock().now().to_msg()
+        array.header.stamp = self._clock.now().to_msg()
         self._publisher.publish(array)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ashore.policies.errors import InvalidLimits
+from ashore.policies.errors import InvalidCommand, InvalidLimits
 from ashore.policies.execution.motion import Bounds
 from ashore.policies.execution.space import space_faults
 from ashore.sim.robot import RobotCard
@@ -33,10 +33,17 @@ class Box:
         self._led = [(name, *_columns(limits.lead_of, name)) for name in self.names]
 
     def led(self, observed: Mapping[str, Array]) -> Array:
-        """Gather the measured value that each command element drives (N, Dc); NaN where nothing finite is led."""
+        """Gather the measured value that each command element drives (N, Dc); NaN where nothing finite is led.
+
+        Raises:
+            InvalidCommand: an observation has fewer elements than are led.
+        """
         values = np.full(self.low.shape, np.nan)
-        for name, columns, elements in self._led:
-            values[:, columns] = np.asarray(observed[name]).reshape(len(values), -1)[:, elements]
+        for name, columns, elements, least in self._led:
+            measured = np.asarray(observed[name]).reshape(len(values), -1)
+            if measured.shape[1] < least:
+                raise InvalidCommand([f"observation {name}: {measured.shape[1]} values, commands lead {least}"])
+            values[:, columns] = measured[:, elements]
         values[np.isinf(values)] = np.nan
         return values
 
@@ -45,10 +52,11 @@ class Box:
         return np.asarray(np.fmin(np.fmax(wanted, led - self._max_lead), led + self._max_lead))
 
 
-def _columns(lead_of: Sequence[tuple[str, int] | None], name: str) -> tuple[Any, Any]:
-    """Give the command elements that drive an observation, and which of its elements each one does, as indices."""
+def _columns(lead_of: Sequence[tuple[str, int] | None], name: str) -> tuple[Any, Any, int]:
+    """Give the command elements that drive an observation, which of its elements each does, and how many it needs."""
     pairs = [(column, source[1]) for column, source in enumerate(lead_of) if source is not None and source[0] == name]
-    return _index([column for column, _ in pairs]), _index([element for _, element in pairs])
+    columns, elements = [column for column, _ in pairs], [element for _, element in pairs]
+    return _index(columns), _index(elements), max(elements) + 1
 
 
 def _index(places: list[int]) -> slice | Array:

@@ -119,21 +119,24 @@ class GuardWork(Work):
             self._active = True
 
     def deactivate(self) -> None:
-        """Send the robot's stop until its set-points rest, at least once, then nothing; a period is a real one here."""
+        """Send the robot's stop until it is reached and rests, then nothing; a period is a real one here."""
         if self._loop is None or not self._active:
             return
         self._loop.stop()
         self._sent.lift()  # The last commands are no ticks: the first one goes out at once.
         now_s, until_s = self._now_s(), time.monotonic() + BRAKE_S
         while self._last_command is not None:
+            time.sleep(
+                self._period_s
+            )  # Before the last tick's period is over, the guard would only repeat its command.
+            now_s += self._period_s
             stop = self._filter(now_s, np.inf)
             if stop is None:
                 break
             self._send(self._messages(stop.command[0]), stop.command[0])
-            if not self._guard.is_moving()[0] or time.monotonic() > until_s:
+            is_on_its_way = self._guard.is_moving()[0] or dict(stop.reasons)["motion"][0]
+            if not is_on_its_way or time.monotonic() > until_s:
                 break
-            time.sleep(self._period_s)
-            now_s += self._period_s
         with self._sending:
             self._active = False
         self._sent.lift()

@@ -100,6 +100,7 @@ class TwinWork(Work):
         if factor != REAL_TIME_FACTOR.default:
             self._time = TwinTime(factor, self._period_s, self._stage.physics_steps, link)
             self._stamp = self._time.stamp
+            link.clock = self._time  # Who makes the time waits for nobody to tell it.
             return self._time
         if link.clock.can_jump:
             why = "which keeps real time at the real_time_factor 1"

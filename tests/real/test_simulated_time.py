@@ -111,6 +111,29 @@ def test_while_time_stands_still_nothing_is_sent_and_everything_ends(marked_bund
         assert time.monotonic() - heard[-1] < 5.0
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_the_last_word_of_a_guard_is_the_robots_stop(marked_bundle: Path, tmp_path: Path, factor: float) -> None:
+    channel, rates = RobotMapping.named("crazyflie").commands[-1], list[float]()
+    asked = Deployment(read_bundle(marked_bundle), ROBOT, real_time_factor=factor)
+    with started(asked, (), tmp_path) as (_, conductor):
+
+        def take(message: object) -> None:
+            rates.extend(float(np.ravel(value)[2]) for n, value in channel.read(message).items() if "rate" in n)
+
+        conductor.link.subscribe(channel.topic, channel.type, "order", take)
+        conductor.configure(("twin", "policy", "guard"))
+        conductor.transition("twin", "activate")
+        for _ in range(12):  # At half speed, every second deactivation comes within the period of the last tick.
+            rates.clear()
+            for node in ("policy", "guard"):
+                conductor.transition(node, "activate")
+            wait_until(lambda: len(rates) > 3 and abs(rates[-1] - YAW_MARK) < 1e-6)
+            for node in ("guard", "policy"):
+                conductor.transition(node, "deactivate")
+            time.sleep(0.1)
+            assert rates[-1] == 0.0, rates[-5:]
+
+
 def stand_still(pid: int, heard: list[float]) -> None:
     """Let the twin, and so the time, stand still, and see that nothing is sent."""
     os.kill(pid, signal.SIGSTOP)

@@ -1,5 +1,7 @@
 """Whatever a policy proposes and whatever is observed, what leaves the guard is finite and within the limits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from guard_cases import CARD, LIMITS, SMOOTH, card_with
@@ -205,6 +207,15 @@ def test_an_observation_of_another_width_than_its_bounds_is_refused() -> None:
     guard = Guard(card_with(observed_low={"height": (0.0,), "q": (-1.0,)}), 1)
     with pytest.raises(InvalidCommand, match=r"observation q: 2 values, 1 bounds"):
         judged(guard, [0.0, 0.04, 1.0], 0.0)
+
+
+def test_an_observation_with_fewer_elements_than_are_led_is_refused() -> None:
+    card = make_robot("panda").card
+    seen = {"joint_pos_rad": np.zeros((1, 1)), "joint_vel_rad_s": np.zeros((1, 7)), "gripper_width_m": np.zeros((1, 1))}
+    with pytest.raises(InvalidCommand, match="observation joint_pos_rad: 1 values, commands lead 7"):
+        Guard(replace(card, limits=replace(card.limits, observed_low={}, observed_high={})), 1).filter(
+            np.zeros((1, card.command_width)), seen, 0.0, np.zeros(1)
+        )
 
 
 @pytest.mark.parametrize("speed", [0.1, 0.5])
