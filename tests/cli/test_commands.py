@@ -101,8 +101,8 @@ def test_evaluate_refuses_a_file_that_is_no_bundle(tmp_path: Path, capsys: pytes
 
 
 def test_deploy_refuses_a_robot_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "policy.ashore").write_text("nothing")
-    said = complaint(capsys, "deploy", tmp_path / "policy.ashore", "--robot", "twin/pander")
+    bundle = circling_arm(tmp_path / "policy.ashore")
+    said = complaint(capsys, "deploy", bundle, "--robot", "twin/pander")
     assert "Did you mean 'twin/panda'?" in said
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,9 +78,13 @@ def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
 ) -> None:
     domain_id, conductor = robot
     channel, heard = RobotMapping.named("panda").commands[0], []
-    conductor.link.subscribe(
-        channel.topic, channel.type, "order", lambda m: heard.append(channel.read(m)["joint_target_rad"])
-    )
+    heard_s: list[float] = []
+
+    def hear(message: Any) -> None:
+        heard.append(channel.read(message)["joint_target_rad"])
+        heard_s.append(time.monotonic())
+
+    conductor.link.subscribe(channel.topic, channel.type, "order", hear)
     said: list[str] = []
     counts: dict[str, int] = {}
 
@@ -125,7 +130,10 @@ def test_nothing_moves_before_a_person_says_so_and_a_stop_lasts(
     changes = np.diff([*heard[: counts["let go"]]], axis=0)  # The stop brakes: it does not stand at once.
     limits = read_bundle(circling_bundle).card.limits
     most = np.array(limits.max_acceleration[:7]) / 50.0**2
-    assert np.all(np.abs(np.diff(changes, axis=0)) <= most * (1 + 1e-6) + 1e-9)
+    # A busy machine loses some on the way to us: only what was sent in a row tells an acceleration.
+    in_a_row = np.abs(np.diff(heard_s[: counts["let go"]]) - 0.02) < 0.01
+    bends = np.abs(np.diff(changes, axis=0))[in_a_row[1:] & in_a_row[:-1]]
+    assert len(bends) > 20 and np.all(bends <= most * (1 + 1e-6) + 1e-9)
     assert np.all(np.abs(heard[-1] - heard[-2]) <= most)  # So does a deactivate: the last word stands still.
     assert {meta.source for meta in metas} == {"real"} and metas[-1].success is True and metas[0].truncated
 
