@@ -60,7 +60,7 @@ def started(asked: Deployment, only: tuple[str, ...], log_dir: Path) -> Iterator
                     os.kill(pid, signal.SIGCONT)  # What stands still cannot end.
 
 
-@pytest.mark.parametrize("factor", [pytest.param(0.5, marks=pytest.mark.full), 2.0])
+@pytest.mark.parametrize("factor", [0.5, pytest.param(2.0, marks=pytest.mark.full)])
 def test_an_episode_is_as_long_and_as_finely_commanded_at_any_speed(
     hover_bundle: Path, tmp_path: Path, factor: float
 ) -> None:
@@ -81,7 +81,7 @@ def test_an_episode_is_as_long_and_as_finely_commanded_at_any_speed(
         episode = store.read(0)
     assert len(episode) > 0.3 * HZ * EPISODE_S, "a busy machine loses some"
     assert episode.time_s[-1] == pytest.approx(EPISODE_S, abs=0.6)
-    np.testing.assert_allclose(np.median(np.diff(episode.time_s)), 1 / HZ, atol=1e-6)
+    np.testing.assert_allclose(np.median(np.diff(episode.time_s)), 1 / HZ, atol=1.5 * STEP_S)  # To a step of the clock.
 
 
 def test_while_time_stands_still_nothing_is_sent_and_everything_ends(marked_bundle: Path, tmp_path: Path) -> None:
