@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from ashore.datasets.episode import EpisodeMeta
 from ashore.datasets.progress import Progress, silent
 from ashore.policies.bundle import Bundle
 from ashore.real.conductor import Conductor
-from ashore.real.event_log import EventLog
-from ashore.real.events import Fact
+from ashore.real.event_log import EventLog, what_runs
 from ashore.real.mapping import RobotMapping
 from ashore.real.network import applied, environment, own_domain, sweep_segments
 from ashore.real.nodes.link import load_rclpy
@@ -80,15 +79,7 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
     profile = config.profile if config.profile is not None else default_profile(mapping.robot)
     log_dir = config.log_dir if config.log_dir is not None else Path(tempfile.mkdtemp(prefix="ashore-deploy-"))
     bare_path = (log_dir / "bare_loop.json").resolve()
-    bare = Process(
-        "bare_loop",
-        "",
-        "ashore.real.bare_loop",
-        (str(card.command_hz), str(bare_path)),
-        {},
-        lifecycle=False,
-        on_exit="ignore",
-    )
+    bare = _bare_loop(card.command_hz, bare_path)
     store = open_store(config.record, contract) if config.record is not None else None
     recorder = Recorder(contract, card, store, by_stamps=config.real_time_factor != REAL_SPEED)
     tally = _Tally()
@@ -98,35 +89,46 @@ def deploy(config: DeployConfig, progress: Progress = silent) -> DeployReport:
         stack.callback(sweep_segments)
         domain_id = stack.enter_context(own_domain())
         stack.enter_context(applied(environment("loopback", domain_id)))
-        factor = config.real_time_factor
-        asked = Deployment(config.bundle, config.robot, profile, config.seed, "loopback", domain_id)
-        plan = process_plan(replace(asked, real_time_factor=factor))
+        plan = process_plan(
+            Deployment(
+                config.bundle,
+                config.robot,
+                profile,
+                config.seed,
+                domain_id=domain_id,
+                real_time_factor=config.real_time_factor,
+            )
+        )
         progress(0, config.episodes, "starting the processes")
         supervision = Supervision([*plan, bare], log_dir)
         conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
-        place = str(config.bundle.path.resolve())
-        facts: dict[str, Fact] = {"robot": config.robot, "domain": domain_id, "bundle": place}
-        facts |= {"profile": profile, "seed": config.seed, **told_versions(config.bundle)}
+        facts = what_runs(config.bundle, config.robot, domain_id, profile=profile, seed=config.seed)
         events = stack.enter_context(EventLog(conductor.link.node, log_dir, facts))
         stack.enter_context(supervision)
         _Show(conductor, recorder, mapping, tally, events).play(config, progress)
     return DeployReport(
-        config.robot,
-        profile,
-        card.command_hz,
-        tuple(tally.outcomes),
-        tuple(tally.inference_ms),
-        tuple(tally.command_period_ms),
-        tuple(tally.received_period_ms),
-        tuple(json.loads(bare_path.read_text())) if bare_path.exists() else (),
-        dict(tally.reasons),
-        dict(tally.misses),
-        dict(tally.refused),
-        time.monotonic() - began_s,
-        str(config.record) if config.record is not None else None,
-        str(events.path),
-        config.real_time_factor,
+        robot=config.robot,
+        profile=profile,
+        command_hz=card.command_hz,
+        episodes=tuple(tally.outcomes),
+        inference_ms=tuple(tally.inference_ms),
+        command_period_ms=tuple(tally.command_period_ms),
+        received_period_ms=tuple(tally.received_period_ms),
+        bare_period_ms=tuple(json.loads(bare_path.read_text())) if bare_path.exists() else (),
+        reasons=dict(tally.reasons),
+        misses=dict(tally.misses),
+        refused=dict(tally.refused),
+        wall_s=time.monotonic() - began_s,
+        record_path=str(config.record) if config.record is not None else None,
+        events_path=str(events.path),
+        real_time_factor=config.real_time_factor,
     )
+
+
+def _bare_loop(rate_hz: float, told: Path) -> Process:
+    """Plan the loop that runs beside a deployment and writes its periods to a file."""
+    args = (str(rate_hz), str(told))
+    return Process("bare_loop", "", "ashore.real.bare_loop", args, {}, lifecycle=False, on_exit="ignore")
 
 
 def preflight(config: DeployConfig) -> RobotMapping:

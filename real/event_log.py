@@ -11,8 +11,10 @@ from queue import Full, Queue
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from ashore.policies.bundle import Bundle
 from ashore.real.events import Event, Fact, Level, listen
 from ashore.real.nodes.worker import Worker
+from ashore.real.recording import told_versions
 from ashore.real.supervision import undisturbed
 
 if TYPE_CHECKING:
@@ -26,6 +28,12 @@ MOST_WAITING = 10_000
 HUNG_S = 3.0
 """How long a disk that hangs keeps the end waiting."""
 _log = logging.getLogger(__name__)
+
+
+def what_runs(bundle: Bundle, robot: str, domain_id: int | None, **facts: Fact) -> dict[str, Fact]:
+    """Give the facts that a deployment's first event holds, and whatever else is told."""
+    place = str(bundle.path.resolve())
+    return {"robot": robot, "domain": domain_id, "bundle": place, **facts, **told_versions(bundle)}
 
 
 class EventLog:

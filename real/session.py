@@ -23,14 +23,13 @@ from ashore.policies.execution.limits import bounds_of
 from ashore.real.cameras import CameraSpec
 from ashore.real.conductor import Conductor
 from ashore.real.errors import TransitionRefused
-from ashore.real.event_log import EventLog
-from ashore.real.events import Fact
+from ashore.real.event_log import EventLog, what_runs
 from ashore.real.health import Health
 from ashore.real.mapping import Channel, RobotMapping
 from ashore.real.network import Network, applied, environment, own_robot, sweep_segments
 from ashore.real.nodes.link import load_rclpy
 from ashore.real.nodes.worker import Worker
-from ashore.real.plan import CAMERA, GUARD, Bridge, Deployment, process_plan
+from ashore.real.plan import CAMERA, GUARD, Bridge, Deployment, Process, process_plan
 from ashore.real.recording import Recorder, open_store, told_versions
 from ashore.real.station import Station
 from ashore.real.supervision import Supervision, undisturbed
@@ -86,20 +85,7 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
     bounds_of(card, config.speed)
     log_dir = config.log_dir if config.log_dir is not None else Path(tempfile.mkdtemp(prefix="ashore-session-"))
     domain_id = config.domain_id
-    plan = process_plan(
-        Deployment(
-            config.bundle,
-            config.robot,
-            network=config.network,
-            domain_id=domain_id,
-            bridge=config.bridge,
-            deadman_s=config.deadman_s,
-            speed=config.speed,
-            cameras=config.cameras,
-            despite_evidence=config.despite_evidence or config.shadow,
-        )
-    )
-    plan = [process for process in plan if not (config.shadow and process.name == GUARD)]
+    plan = _plan(config)
     with ExitStack() as stack:
         store = open_store(config.record, contract, config.cameras) if config.record is not None else None
         if store is not None:
@@ -108,8 +94,9 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
         stack.callback(sweep_segments)
         stack.enter_context(applied(environment(config.network, domain_id)))
         supervision = Supervision(plan, log_dir)
+        facts = what_runs(config.bundle, config.robot, domain_id, speed=config.speed, shadow=config.shadow)
         conductor = stack.enter_context(Conductor(plan[0].namespace, domain_id, supervision))
-        events = stack.enter_context(EventLog(conductor.link.node, log_dir, _what_runs(config)))
+        events = stack.enter_context(EventLog(conductor.link.node, log_dir, facts))
         stack.enter_context(supervision)
 
         def tell(text: str) -> None:
@@ -139,10 +126,22 @@ def hold_session(config: SessionConfig, keys: Iterable[str], say: Callable[[str]
             tell(shadow.told())
 
 
-def _what_runs(config: SessionConfig) -> dict[str, Fact]:
-    place = str(config.bundle.path.resolve())
-    facts: dict[str, Fact] = {"robot": config.robot, "domain": config.domain_id, "bundle": place}
-    return facts | {"speed": config.speed, "shadow": config.shadow} | told_versions(config.bundle)
+def _plan(config: SessionConfig) -> list[Process]:
+    """Plan the processes; nothing of a shadow commands."""
+    plan = process_plan(
+        Deployment(
+            config.bundle,
+            config.robot,
+            network=config.network,
+            domain_id=config.domain_id,
+            bridge=config.bridge,
+            deadman_s=config.deadman_s,
+            speed=config.speed,
+            cameras=config.cameras,
+            despite_evidence=config.despite_evidence or config.shadow,
+        )
+    )
+    return [process for process in plan if not (config.shadow and process.name == GUARD)]
 
 
 class _Session:
