@@ -153,13 +153,22 @@ class GuardWork(Work):
             self._guard.latch("two_commanders", ROBOT)
         if self._deadman_s > 0 and time.monotonic() - self._operator_s > self._deadman_s:
             self._guard.latch("operator_gone", ROBOT)
-        verdict = self._filter(now_s, max(newest.age_s(now_s), self._senses.age_s(now_s)))
+        verdict, at_s = self._judge(now_s), self._loop.pacer.due_s + PREPARE_S
         if verdict is None:
             return
         messages = self._messages(verdict.command[0])
-        self._loop.wait_until(self._loop.pacer.due_s + PREPARE_S)
+        self._loop.wait_until(at_s)
+        late_s = self._now_s()
+        if late_s - at_s > self._period_s:  # Frozen meanwhile: what was judged before that is not for now.
+            verdict = self._judge(late_s) or verdict
+            messages = self._messages(verdict.command[0])
         self._send(messages, verdict.command[0])
         self._count(verdict)
+
+    def _judge(self, now_s: float) -> Verdict | None:
+        """Filter the newest proposal as old as it is, or as what is observed is."""
+        newest = self._proposals.newest
+        return None if newest is None else self._filter(now_s, max(newest.age_s(now_s), self._senses.age_s(now_s)))
 
     def _filter(self, now_s: float, age_s: float) -> Verdict | None:
         """Filter the newest proposal as one of this age."""
