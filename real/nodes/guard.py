@@ -23,7 +23,7 @@ from ashore.real.nodes.operation import ALIVE_TOPIC, ALIVE_TYPE, STOP_TOPIC, STO
 from ashore.real.nodes.proposals import Proposals
 from ashore.real.nodes.senses import Senses
 from ashore.real.nodes.told import BundleFile, add_bundle, bundle_file
-from ashore.real.rate import Loop, PhaseLock, Samples, ask_for_realtime, first_tick_s
+from ashore.real.rate import Loop, PhaseLock, Samples, ask_for_realtime, first_tick_s, wait_until
 from ashore.real.vector import VECTOR_TYPE
 from ashore.sim.interfaces import make_interface
 
@@ -124,12 +124,12 @@ class GuardWork(Work):
             return
         self._loop.stop()
         self._sent.lift()  # The last commands are no ticks: the first one goes out at once.
-        now_s, until_s = self._now_s(), time.monotonic() + BRAKE_S
+        now_s, due_s = self._now_s(), time.monotonic()
+        until_s = due_s + BRAKE_S
         while self._last_command is not None:
-            time.sleep(
-                self._period_s
-            )  # Before the last tick's period is over, the guard would only repeat its command.
-            now_s += self._period_s
+            # Before the last tick's period is over, the guard would only repeat its command.
+            now_s, due_s = now_s + self._period_s, due_s + self._period_s
+            wait_until(due_s)
             stop = self._filter(now_s, np.inf)
             if stop is None:
                 break
